@@ -1,0 +1,360 @@
+"""Calls: a request, sent as often as it takes and may."""
+
+import asyncio
+import inspect
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from deepseek_async.errors import (
+    APIError,
+    APIResponseValidationError,
+    ConcurrencyLimitError,
+    DeepSeekError,
+    PreflightError,
+    TotalTimeoutError,
+)
+from deepseek_async.gate import Gates
+from deepseek_async.policy.clocks import Clocks
+from deepseek_async.policy.dialect import Dialect, beta_base_url
+from deepseek_async.policy.retry import may_retry, retry_delay
+from deepseek_async.response import HTTPResponse
+from deepseek_async.session import (
+    MAX_ERROR_BODY,
+    HTTPRequest,
+    SessionManager,
+    StaleConnectionError,
+)
+from deepseek_async.types.http import ResponseInfo
+from deepseek_async.types.model import Result
+from deepseek_async.types.options import Timeouts
+from deepseek_async.types.params import CallOptions
+from deepseek_async.wire.codec import decode_result, error_for
+
+R = TypeVar("R", bound=Result)
+
+logger = logging.getLogger("deepseek_async")
+
+ApiKey = str | Callable[[], str | Awaitable[str]]
+
+# The longest answer there can be, 384K tokens, takes about 2 MB, and some 500 MB with 20
+# alternatives for every token.
+_MAX_BODY = 1 << 30
+
+_FORBIDDEN_IN_HEADERS = frozenset(map(chr, range(32))) - {"\t"} | {"\x7f"}
+
+
+def check_api_key(key: object) -> str:
+    """Return the key; it is never quoted in an error.
+
+    Raises:
+        PreflightError: If it can't be sent.
+    """
+    if not isinstance(key, str) or not key:
+        raise PreflightError("the API key must be a non-empty string")
+    for position, character in enumerate(key):
+        if character in _FORBIDDEN_IN_HEADERS or character == "\t" or not character.isascii():
+            raise PreflightError(
+                f"the API key has a character that can't be sent (U+{ord(character):04X} at "
+                f"position {position}); was it read from a file with its line end? Strip it"
+            )
+    return key
+
+
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers as a dict of its own.
+
+    Raises:
+        PreflightError: If one can't be sent; its value is not quoted, it may be a secret.
+    """
+    for name, value in headers.items():
+        if not _FORBIDDEN_IN_HEADERS.isdisjoint(name) or not _FORBIDDEN_IN_HEADERS.isdisjoint(
+            value
+        ):
+            raise PreflightError(f"the header {name!r} has a control character in name or value")
+    return dict(headers)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client was set to; copies made by ``with_options`` differ in it."""
+
+    api_key: ApiKey
+    base_url: str
+    dialect: Dialect
+    timeout: Timeouts
+    max_retries: int
+    default_headers: Mapping[str, str]
+    user_agent: str
+
+
+class Caller:
+    """Makes the calls of one client; all that resources know of it.
+
+    Args:
+        settings: Where to, with which key, how patiently.
+        sessions: The connections.
+        gates: How many calls may be under way.
+    """
+
+    def __init__(self, settings: Settings, sessions: SessionManager, gates: Gates) -> None:
+        self.settings = settings
+        self.sessions = sessions
+        self.gates = gates
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        model: str | None = None,
+        beta: bool = False,
+        streamed: bool = False,
+        options: CallOptions,
+    ) -> "Call":
+        """Prepare a call; nothing is sent yet.
+
+        Args:
+            method: HTTP method.
+            path: Path below the base URL.
+            body: JSON body.
+            model: The model it is for, which decides about the concurrency limit.
+            beta: Send it to DeepSeek's beta address; of no effect on other hosts.
+            streamed: Whether the answer is an event stream.
+            options: What the caller of the API asked for.
+        """
+        settings = self.settings
+        base_url = settings.base_url
+        if beta and settings.dialect == "deepseek":
+            base_url = beta_base_url(base_url)
+        headers = {
+            "Accept": "text/event-stream" if streamed else "application/json",
+            "User-Agent": settings.user_agent,
+        }
+        if streamed:
+            # A gateway that compresses a stream also holds it back.
+            headers["Accept-Encoding"] = "identity"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        headers.update(settings.default_headers)
+        headers.update(check_headers(options.get("extra_headers") or {}))
+        request = HTTPRequest(
+            method=method,
+            url=base_url + path,
+            headers=headers,
+            body=body,
+            query=options.get("extra_query"),
+        )
+        timeout = as_timeouts(options["timeout"]) if "timeout" in options else settings.timeout
+        retries = options.get("max_retries", settings.max_retries)
+        return Call(self, request, model, timeout, check_retries(retries), streamed=streamed)
+
+    async def authorization(self) -> str:
+        """Return the value of the ``Authorization`` header, asking for the key if need be."""
+        key = self.settings.api_key
+        if not isinstance(key, str):
+            answer = key()
+            key = check_api_key(await answer if inspect.isawaitable(answer) else answer)
+        return f"Bearer {key}"
+
+
+def as_timeouts(value: Timeouts | float | None) -> Timeouts:
+    """Return the timeouts that an option stands for: a number is ``total``, None is none."""
+    if isinstance(value, Timeouts):
+        return value
+    if value is None:
+        return Timeouts(connect=None, idle=None, first_event=None, progress=None)
+    return Timeouts(total=value)
+
+
+def check_retries(value: object) -> int:
+    """Return a number of retries.
+
+    Raises:
+        PreflightError: If it is none.
+    """
+    if not isinstance(value, int) or value < 0:
+        raise PreflightError(f"max_retries must be a whole number from 0 up, got {value!r}")
+    return value
+
+
+class Call:
+    """One call of the user and all attempts to have it answered.
+
+    Attributes:
+        attempts: How many times the request has been sent.
+        info: Status and headers of the last response, None before the first.
+        sent_at: When it was first sent, by the loop's clock in seconds.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        request: HTTPRequest,
+        model: str | None,
+        timeouts: Timeouts,
+        max_retries: int,
+        *,
+        streamed: bool,
+    ) -> None:
+        self._caller = caller
+        self._request = request
+        self._model = model
+        self._max_retries = max_retries
+        self._retries = 0
+        self._stale_retried = False
+        self._clocks = Clocks(timeouts, streamed=streamed)
+        self.attempts = 0
+        self.info: ResponseInfo | None = None
+        self.sent_at = 0.0
+
+    async def open(self) -> HTTPResponse:
+        """Send the request until it is answered with a 2xx, and return that response.
+
+        Raises:
+            DeepSeekError: If it can't be, or was not within the retries.
+        """
+        self._clocks.start(asyncio.get_running_loop().time())
+        while True:
+            try:
+                return await self._attempt()
+            except StaleConnectionError as exc:
+                if self._stale_retried:
+                    await self.retry(exc, answered=False)
+                self._stale_retried = True
+            except DeepSeekError as exc:
+                await self.retry(exc, answered=False)
+
+    async def _attempt(self) -> HTTPResponse:
+        deadline = self._clocks.total_deadline
+        if deadline is None:
+            slot = await self._caller.gates.acquire(self._model)
+        else:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    slot = await self._caller.gates.acquire(self._model)
+            except TimeoutError:
+                raise self._out_of_time("while waiting for a free slot") from None
+        try:
+            authorization = await self._caller.authorization()
+            headers = {"Authorization": authorization, **self._request.headers}
+            if not self.attempts:
+                self.sent_at = asyncio.get_running_loop().time()
+            self.attempts += 1
+            response = await self._caller.sessions.send(
+                msgspec.structs.replace(self._request, headers=headers),
+                self._clocks,
+                on_end=slot.release,
+            )
+            self.info = response.info
+            if 200 <= response.info.status < 300:
+                return response
+            error = error_for(response.info, await _read_error_body(response))
+            if isinstance(error, ConcurrencyLimitError):
+                slot.refused(error)
+            raise error
+        except BaseException:
+            slot.release()
+            raise
+
+    async def retry(self, error: DeepSeekError, *, answered: bool) -> None:
+        """Wait until the request may be sent again.
+
+        Args:
+            error: How the last attempt failed.
+            answered: Whether response headers had come.
+
+        Raises:
+            DeepSeekError: ``error`` itself, if it is not to be retried.
+        """
+        if isinstance(error, APIError):
+            error.attempts = self.attempts
+        if self._retries >= self._max_retries or not may_retry(error, answered=answered):
+            raise error
+        delay = retry_delay(self._retries, error, now=time.time(), random=random.random)
+        deadline = self._clocks.total_deadline
+        if deadline is not None and asyncio.get_running_loop().time() + delay >= deadline:
+            raise self._out_of_time(f"before attempt {self.attempts + 1}") from error
+        self._retries += 1
+        logger.debug(
+            "attempt %d failed: %s; retry %d of %d in %.2f s",
+            self.attempts, error, self._retries, self._max_retries, delay,
+        )  # fmt: skip
+        await asyncio.sleep(delay)
+
+    def _out_of_time(self, where: str) -> TotalTimeoutError:
+        total = self._clocks.timeouts.total
+        return TotalTimeoutError(
+            f"the total timeout of {total:g} s ran out {where}", attempts=self.attempts
+        )
+
+    async def fetch(self, cls: type[R]) -> R:
+        """Return the answer of a plain request.
+
+        Raises:
+            DeepSeekError: If there is none within the retries.
+        """
+        while True:
+            _, result = await self._fetch_once(cls)
+            if result is not None:
+                return result
+
+    async def fetch_raw(self, cls: type[R]) -> tuple[bytes, R]:
+        """Return the body of a plain answer, and what it says."""
+        while True:
+            body, result = await self._fetch_once(cls)
+            if result is not None:
+                return body, result
+
+    async def _fetch_once(self, cls: type[R]) -> tuple[bytes, R | None]:
+        """Return body and answer; no answer if the attempt failed and may be repeated."""
+        response = await self.open()
+        try:
+            body = await _read_body(response)
+            result = decode_result(body, cls, response.info)
+        except DeepSeekError as exc:
+            await self.retry(exc, answered=True)
+            return b"", None
+        result.attempts = self.attempts
+        return body, result
+
+
+async def _read_body(response: HTTPResponse) -> bytes:
+    blocks: list[bytes] = []
+    size = 0
+    while block := await response.read():
+        response.bytes_came()
+        blocks.append(block)
+        size += len(block)
+        if size > _MAX_BODY:
+            response.close()
+            raise APIResponseValidationError(
+                f"the body of the answer is larger than {_MAX_BODY} bytes",
+                request_id=response.info.request_id,
+            )
+    return b"".join(blocks)
+
+
+async def _read_error_body(response: HTTPResponse) -> bytes:
+    """Return the body of an error, as far as it comes; the status says the most."""
+    blocks: list[bytes] = []
+    size = 0
+    try:
+        while size < MAX_ERROR_BODY and (block := await response.read()):
+            response.bytes_came()
+            blocks.append(block)
+            size += len(block)
+    except DeepSeekError as exc:
+        logger.debug("the error body broke off: %s", exc)
+    response.close()
+    return b"".join(blocks)
+
+
+def take_options(params: dict[str, Any]) -> CallOptions:
+    """Remove the options of a call from its keyword arguments."""
+    options = {name: params.pop(name) for name in CallOptions.__annotations__ if name in params}
+    return cast("CallOptions", options)

@@ -1,0 +1,231 @@
+"""The client: options, and what they are put together to."""
+
+import os
+import sys
+from collections.abc import Mapping
+from ssl import SSLContext
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, cast
+
+import msgspec
+
+from deepseek_async._version import __version__
+from deepseek_async.caller import (
+    ApiKey,
+    Caller,
+    Settings,
+    as_timeouts,
+    check_api_key,
+    check_headers,
+    check_retries,
+)
+from deepseek_async.errors import PreflightError
+from deepseek_async.gate import Gates
+from deepseek_async.policy.dialect import (
+    CONCURRENCY_CEILINGS,
+    DEFAULT_BASE_URL,
+    normalize_base_url,
+    resolve_dialect,
+)
+from deepseek_async.resources.chat import Chat
+from deepseek_async.resources.models import Models, User
+from deepseek_async.session import SessionManager, descriptor_limit
+from deepseek_async.types.options import Timeouts
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+_USER_AGENT = f"deepseek-async/{__version__} Python/{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+class _Copied(TypedDict, total=False):
+    """Options that a copy of a client can change."""
+
+    api_key: ApiKey
+    base_url: str
+    dialect: Literal["auto", "deepseek", "generic"]
+    timeout: Timeouts | float | None
+    max_retries: int
+    max_concurrency: int | Literal["auto"]
+    default_headers: Mapping[str, str]
+
+
+class AsyncDeepSeek:
+    """Talks to DeepSeek, or a compatible host.
+
+    Make one for the whole process and close it at its end, with ``async with`` or
+    :meth:`aclose`. It may be used from any number of tasks, in several event loops and threads,
+    and after a fork.
+
+    Args:
+        api_key: The key, or a function asked for it before each request, asynchronous if need
+            be. Defaults to the environment's ``DEEPSEEK_API_KEY``.
+        base_url: Where the API is, with its path if it has one. Defaults to
+            ``DEEPSEEK_BASE_URL``, ``DEEPSEEK_API_BASE``, or DeepSeek's own address.
+        dialect: ``"deepseek"`` or ``"generic"``; ``"auto"`` knows DeepSeek by its host name.
+            Defaults to ``DEEPSEEK_DIALECT``, if that is set.
+        timeout: The clocks of each call; a number of seconds sets ``Timeouts.total``.
+        max_retries: How many further attempts after the first.
+        max_concurrency: Most calls under way at once, first come, first served; a place is held
+            from sending to the end of the answer. ``"auto"`` knows the documented ceilings of
+            DeepSeek's models and goes below them when the server says so.
+        default_headers: Sent with every request.
+        session: A session of yours to use; it is never closed, and its limits and cookies apply.
+        proxy: URL of an HTTP proxy; wins over the environment.
+        ssl: A TLS context, False to skip verification.
+        trust_env: Use the proxies that the environment names.
+
+    Raises:
+        PreflightError: If an option can't be meant.
+    """
+
+    def __init__(
+        self,
+        api_key: ApiKey | None = None,
+        *,
+        base_url: str | None = None,
+        dialect: Literal["auto", "deepseek", "generic"] = "auto",
+        timeout: Timeouts | float | None = Timeouts(),  # noqa: B008
+        max_retries: int = 2,
+        max_concurrency: int | Literal["auto"] = "auto",
+        default_headers: Mapping[str, str] | None = None,
+        session: "ClientSession | None" = None,
+        proxy: str | None = None,
+        ssl: SSLContext | bool | None = None,
+        trust_env: bool = True,
+    ) -> None:
+        key = api_key if api_key is not None else os.environ.get("DEEPSEEK_API_KEY")
+        if key is None:
+            raise PreflightError(
+                "no API key: pass api_key=... or set the environment variable DEEPSEEK_API_KEY"
+            )
+        url = normalize_base_url(
+            base_url
+            or os.environ.get("DEEPSEEK_BASE_URL")
+            or os.environ.get("DEEPSEEK_API_BASE")
+            or DEFAULT_BASE_URL
+        )
+        named = os.environ.get("DEEPSEEK_DIALECT") if dialect == "auto" else None
+        settings = Settings(
+            api_key=key if callable(key) else check_api_key(key),
+            base_url=url,
+            dialect=resolve_dialect(named or dialect, url),
+            timeout=as_timeouts(timeout),
+            max_retries=check_retries(max_retries),
+            default_headers=check_headers(default_headers or {}),
+            user_agent=_USER_AGENT,
+        )
+        sessions = SessionManager(session=session, proxy=proxy, ssl=ssl, trust_env=trust_env)
+        self._put_together(settings, sessions, _gates(settings, max_concurrency), owner=True)
+
+    def _put_together(
+        self, settings: Settings, sessions: SessionManager, gates: Gates, *, owner: bool
+    ) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._gates = gates
+        self._owner = owner
+        caller = Caller(settings, sessions, gates)
+        self.chat = Chat(caller)
+        self.models = Models(caller)
+        self.user = User(caller)
+
+    @property
+    def base_url(self) -> str:
+        """Where requests go."""
+        return self._settings.base_url
+
+    @property
+    def dialect(self) -> Literal["deepseek", "generic"]:
+        """What the host is taken for."""
+        return self._settings.dialect
+
+    @property
+    def timeout(self) -> Timeouts:
+        """The clocks of each call."""
+        return self._settings.timeout
+
+    @property
+    def max_retries(self) -> int:
+        """How many further attempts after the first."""
+        return self._settings.max_retries
+
+    def with_options(self, **options: Unpack[_Copied]) -> "AsyncDeepSeek":
+        """Return a copy with other options, which shares connections and concurrency limit.
+
+        Closing the copy does nothing.
+
+        Raises:
+            TypeError: If an option belongs to the connections, which are shared.
+            PreflightError: If an option can't be meant.
+        """
+        unknown = set(options) - set(_Copied.__annotations__)
+        if unknown:
+            shared = unknown & {"session", "proxy", "ssl", "trust_env"}
+            reason = "belongs to the shared connections" if shared else "doesn't exist"
+            raise TypeError(f"with_options() can't change {min(shared or unknown)!r}: it {reason}")
+        changes: dict[str, Any] = {}
+        settings = self._settings
+        if "api_key" in options:
+            key = options["api_key"]
+            changes["api_key"] = key if callable(key) else check_api_key(key)
+        if "base_url" in options:
+            changes["base_url"] = normalize_base_url(options["base_url"])
+            changes["dialect"] = resolve_dialect("auto", changes["base_url"])
+        if "dialect" in options:
+            url = changes.get("base_url", settings.base_url)
+            changes["dialect"] = resolve_dialect(options["dialect"], url)
+        if "timeout" in options:
+            changes["timeout"] = as_timeouts(options["timeout"])
+        if "max_retries" in options:
+            changes["max_retries"] = check_retries(options["max_retries"])
+        if "default_headers" in options:
+            changes["default_headers"] = check_headers(options["default_headers"])
+        changed = msgspec.structs.replace(settings, **changes)
+        gates = self._gates
+        if "max_concurrency" in options:
+            gates = _gates(changed, options["max_concurrency"])
+        copy = cast("AsyncDeepSeek", object.__new__(type(self)))
+        copy._put_together(changed, self._sessions, gates, owner=False)
+        return copy
+
+    async def __aenter__(self) -> Self:
+        await self._sessions.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections, of all event loops; running streams fail."""
+        if self._owner:
+            await self._sessions.aclose()
+
+    async def close(self) -> None:
+        """Do what :meth:`aclose` does, under the name other SDKs use."""
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"AsyncDeepSeek(base_url={self.base_url!r}, dialect={self.dialect!r})"
+
+
+def _gates(settings: Settings, max_concurrency: object) -> Gates:
+    """Build the gates.
+
+    Raises:
+        PreflightError: If ``max_concurrency`` is neither ``"auto"`` nor a number above 0.
+    """
+    if max_concurrency != "auto" and (
+        not isinstance(max_concurrency, int) or max_concurrency < 1 or max_concurrency is True
+    ):
+        raise PreflightError(
+            f'max_concurrency must be "auto" or a whole number from 1 up, got {max_concurrency!r}'
+        )
+    asked = cast("int | str", max_concurrency)
+    ceilings: Mapping[str, int] = CONCURRENCY_CEILINGS if settings.dialect == "deepseek" else {}
+    return Gates(asked, ceilings, descriptor_limit(asked))

@@ -1,0 +1,298 @@
+"""Reading a streamed answer block by block, and telling how it ended."""
+
+import copy
+from collections.abc import Callable
+
+from deepseek_async.caller import Call
+from deepseek_async.errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    DeepSeekError,
+    StreamError,
+    StreamInterruptedError,
+    StreamServerError,
+)
+from deepseek_async.response import HTTPResponse
+from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk
+from deepseek_async.wire.accumulate import ChatAccumulator
+from deepseek_async.wire.chunks import ChunkDecoder
+from deepseek_async.wire.codec import (
+    NotAnObjectError,
+    decode_object,
+    error_message,
+    is_retryable,
+    quote,
+)
+
+# How much of a body that is no event stream is looked at for an error, in bytes.
+_MAX_STRAY = 64 * 1024
+
+
+class ChunkReader:
+    """Reads one streamed answer block by block, reissuing it while nothing has come of it.
+
+    Args:
+        call: The call; sent by :meth:`open`.
+        accumulator: What the chunks are added to once they are delivered.
+        max_event_size: Most bytes of one event.
+    """
+
+    def __init__(
+        self, call: Call, accumulator: Callable[[], ChatAccumulator], max_event_size: int
+    ) -> None:
+        self._call = call
+        self._new_accumulator = accumulator
+        self._max_event_size = max_event_size
+        self._response: HTTPResponse | None = None
+        self._decoder = ChunkDecoder(ChatCompletionChunk, max_event_size)
+        self._stray = bytearray()
+        self._reading = False
+        self._ended = False
+        self._has_data = False
+        self._error: DeepSeekError | None = None
+        self._earlier_comments = 0
+        self.accumulator = accumulator()
+        self.on_block: Callable[[bytes], None] | None = None
+        """Sees every block of bytes before it is decoded; None while a new attempt is made."""
+
+        self.report_comments = False
+        """Whether :meth:`read` returns when only keep-alives came."""
+
+    @property
+    def call(self) -> Call:
+        """The call that is answered."""
+        return self._call
+
+    @property
+    def saw_done(self) -> bool:
+        """Whether ``[DONE]`` has come."""
+        return self._decoder.done
+
+    @property
+    def queued_comments(self) -> int:
+        """How many comments have come before the first chunk, in all attempts."""
+        return self._earlier_comments + self._decoder.queued_comments
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing more to read, for whatever reason."""
+        return self._ended or self._error is not None
+
+    @property
+    def opened(self) -> bool:
+        """Whether the request has been sent."""
+        return self._response is not None
+
+    async def open(self) -> None:
+        """Send the request and wait for the headers of the answer."""
+        self._start_reading()
+        try:
+            self._response = await self._call.open()
+        except DeepSeekError as exc:
+            self._error = copy.copy(exc)
+            raise
+        except BaseException:
+            # Cancelled: nobody can go on with this stream.
+            self._error = self._closed_error()
+            raise
+        finally:
+            self._reading = False
+
+    async def read(self) -> list[ChatCompletionChunk] | None:
+        """Return the next chunks; None at the end of a complete answer.
+
+        The list is empty if only keep-alives came and ``report_comments`` is set. The chunks of
+        the list before must have been added to the accumulator.
+
+        Raises:
+            DeepSeekError: If the stream failed; the same error from then on.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            return None
+        self._start_reading()
+        try:
+            return await self._read()
+        except DeepSeekError as exc:
+            # A copy: the original's traceback refers to this reader, and would keep it alive
+            # until the garbage collector finds the cycle.
+            self._error = copy.copy(exc)
+            raise
+        except BaseException:
+            self._error = self._closed_error()
+            raise
+        finally:
+            self._reading = False
+            if self._error is not None and self._response is not None:
+                self._response.close()
+
+    def close(self) -> None:
+        """Close the connection at once; reading on is an error unless the end was reached."""
+        if not self.finished:
+            self._error = self._closed_error()
+        if self._response is not None:
+            self._response.close()
+
+    def _start_reading(self) -> None:
+        if self._reading:
+            raise RuntimeError(
+                "another task is reading this stream at the moment; let one task read it and "
+                "hand the chunks on"
+            )
+        self._reading = True
+
+    async def _read(self) -> list[ChatCompletionChunk] | None:
+        while True:
+            decoder, response = self._decoder, self._response
+            assert response is not None
+            try:
+                if decoder.ended:
+                    self._conclude()
+                    return None
+                block = await response.read()
+                if not block:
+                    decoder.finish()
+                    self._conclude()
+                    return None
+            except DeepSeekError as exc:
+                if self._error is not None:
+                    # Another task closed the stream, which is why reading failed.
+                    raise self._error from None
+                await self._reissue(self._in_stream(exc))
+                continue
+            if self.on_block is not None:
+                self.on_block(block)
+            comments = decoder.comments
+            chunks = decoder.feed(block)
+            if chunks:
+                response.event_came()
+                self._has_data = self._has_data or any(map(_carries_data, chunks))
+                if decoder.done:
+                    self._complete()
+                return chunks
+            if decoder.done:
+                continue
+            if not decoder.events and len(self._stray) < _MAX_STRAY:
+                self._stray += block
+            if self.report_comments and decoder.comments > comments and not decoder.events:
+                return []
+
+    def _conclude(self) -> None:
+        """Take the end of the bytes for what it is.
+
+        Raises:
+            StreamError: Unless the answer is complete.
+        """
+        decoder, call = self._decoder, self._call
+        error = decoder.error
+        if error is not None:
+            raise _server_error("in the stream", error)
+        failure = decoder.failure
+        if isinstance(failure, NotAnObjectError):
+            raise StreamInterruptedError(
+                f"event {decoder.events + 1} of the stream is {failure}"
+            ) from failure
+        if failure is not None:
+            raise failure
+        if not decoder.done and self.accumulator.finish_reason is None:
+            self._raise_if_no_stream()
+            raise StreamInterruptedError(
+                f"the stream ended after {decoder.events} chunks, without a finish_reason and "
+                "[DONE]"
+            )
+        assert call.info is not None
+        self._complete()
+
+    def _complete(self) -> None:
+        self._ended = True
+        assert self._response is not None
+        self._response.finish()
+
+    def _raise_if_no_stream(self) -> None:
+        """Look for an error in a body that is no event stream at all."""
+        body = bytes(self._stray).strip()
+        if self._decoder.events or not body or body.startswith((b":", b"data", b"event")):
+            return
+        try:
+            error = decode_object(body).get("error")
+        except NotAnObjectError:
+            error = None
+        if error is not None:
+            raise _server_error("instead of a stream", error)
+        info = self._call.info
+        content_type = None if info is None else info.headers.get("content-type")
+        raise StreamInterruptedError(
+            f"the answer is no event stream (content type {content_type!r}): {quote(body)}"
+        )
+
+    def _in_stream(self, exc: DeepSeekError) -> DeepSeekError:
+        """Return what a failure of the connection means for the stream."""
+        if isinstance(exc, StreamError | APITimeoutError) or type(exc) is not APIConnectionError:
+            return exc
+        error = StreamInterruptedError(f"{exc.message}, after {self._decoder.events} chunks")
+        error.__cause__ = exc.__cause__
+        return error
+
+    async def _reissue(self, error: DeepSeekError) -> None:
+        """Send the request again, if nothing but preliminaries has come of the last attempt."""
+        if isinstance(error, APIError):
+            error.attempts = self._call.attempts
+            if self._call.info is not None:
+                error.request_id = self._call.info.request_id
+        if isinstance(error, StreamError | APITimeoutError):
+            error.partial = self.partial()
+        if self._has_data:
+            raise error
+        assert self._response is not None
+        self._response.close()
+        await self._call.retry(error, answered=True)
+        self._earlier_comments += self._decoder.queued_comments
+        self._decoder = ChunkDecoder(ChatCompletionChunk, self._max_event_size)
+        self._stray.clear()
+        self.accumulator = self._new_accumulator()
+        response = await self._call.open()
+        self._response = response
+        if self._error is not None:
+            # Closed by another task in the meantime.
+            response.close()
+            raise self._error
+
+    def partial(self) -> ChatCompletion | None:
+        """Return what has been delivered; None before the first chunk."""
+        if not self.accumulator.chunks or not self.accumulator.keeps:
+            return None
+        return self.completion()
+
+    def completion(self) -> ChatCompletion:
+        """Return what has been delivered."""
+        completion = self.accumulator.build()
+        completion.attempts = self._call.attempts
+        if self._call.info is not None:
+            completion.request_id = self._call.info.request_id
+        return completion
+
+    def _closed_error(self) -> StreamInterruptedError:
+        return StreamInterruptedError(
+            "the stream was closed or cancelled before its end",
+            attempts=self._call.attempts,
+            partial=self.partial(),
+        )
+
+
+def _server_error(where: str, body: object) -> StreamServerError:
+    error = StreamServerError(
+        f"the server reported an error {where}: {error_message(body)}", body=body
+    )
+    error.retryable = is_retryable(body)
+    return error
+
+
+def _carries_data(chunk: ChatCompletionChunk) -> bool:
+    """Tell whether a chunk brings content, reasoning or a tool call, or ends the answer."""
+    for choice in chunk.choices:
+        delta = choice.delta
+        if delta.content or delta.reasoning_content or delta.tool_calls or choice.finish_reason:
+            return True
+    return False

@@ -1,0 +1,495 @@
+"""Connections: the only module that knows aiohttp's client, and knows nothing of JSON.
+
+One aiohttp session per event loop, opened by the first request and closed with its loop. aiohttp
+itself is imported by that first request: it takes longer to import than all the rest.
+"""
+
+import asyncio
+import contextlib
+import io
+import logging
+import os
+import socket
+import ssl as ssl_module
+import threading
+import urllib.request
+import warnings
+import weakref
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from deepseek_async.errors import (
+    APIConnectionError,
+    ConnectTimeoutError,
+    DeepSeekWarning,
+    PreflightError,
+)
+from deepseek_async.policy.clocks import Clocks
+from deepseek_async.response import Ending, HTTPResponse, running_loop, told
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp import ClientResponse, ClientSession
+    from yarl import URL
+
+logger = logging.getLogger("deepseek_async")
+
+# aiohttp stops reading at twice this many unread bytes. Its default of 256 KiB also costs CPU: it
+# re-enters its HTTP parser for each HTTP chunk that is read while the buffer holds less.
+READ_BUFFER = 64 * 1024
+
+# How long a new request waits for that terminator instead of opening a connection: less than a
+# TCP and TLS handshake takes.
+REUSE_WAIT = 0.25
+
+# Seconds an idle connection is kept. Someone chatting writes every half minute or so.
+KEEP_ALIVE = 75.0
+
+# An error body is read up to here.
+MAX_ERROR_BODY = 256 * 1024
+
+# aiohttp warns about larger bodies given as bytes, since sending one blocks the loop for long.
+_LARGE_BODY = 512 * 1024
+
+# File descriptors left to the rest of the process.
+_RESERVED_DESCRIPTORS = 64
+
+
+class HTTPRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    query: Mapping[str, str] | None = None
+
+
+class StaleConnectionError(APIConnectionError):
+    """A kept connection turned out to be closed before it brought a single byte."""
+
+
+class _Attempt:
+    """What the connector finds out about the connection of a request."""
+
+    __slots__ = ("reused",)
+
+    def __init__(self) -> None:
+        self.reused = False
+
+
+_attempt: ContextVar[_Attempt | None] = ContextVar("deepseek_async_attempt", default=None)
+
+
+class SessionManager:
+    """Sessions and connections of one client, over all event loops.
+
+    Args:
+        session: A session of the caller: used, never closed.
+        proxy: URL of an HTTP proxy; wins over the environment.
+        ssl: TLS context, False to skip verification, None for the system's authorities.
+        trust_env: Use the proxies that the environment names.
+    """
+
+    def __init__(
+        self,
+        *,
+        session: "ClientSession | None" = None,
+        proxy: str | None = None,
+        ssl: ssl_module.SSLContext | bool | None = None,
+        trust_env: bool = True,
+    ) -> None:
+        self._callers_session = session
+        self._proxy = proxy
+        self._ssl = ssl
+        self._trust_env = trust_env
+        self._lock = threading.Lock()
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
+        self._pid = os.getpid()
+        self.closed = False
+
+    async def send(
+        self,
+        request: HTTPRequest,
+        clocks: Clocks,
+        *,
+        on_end: Callable[[], None],
+    ) -> HTTPResponse:
+        """Send a request and return its response once the headers are there.
+
+        Args:
+            request: What to send.
+            clocks: The clocks of the call.
+            on_end: Called once, from any thread, when the connection is no longer in use.
+
+        Raises:
+            APIConnectionError: If no response came; StaleConnectionError if only because the
+                connection had been kept for too long.
+            APITimeoutError: If a clock ran out.
+        """
+        pool = await self._pool()
+        return await pool.send(request, clocks, on_end)
+
+    async def open(self) -> None:
+        """Open the session of the running loop, which imports aiohttp."""
+        self.closed = False
+        await self._pool()
+
+    async def aclose(self) -> None:
+        """Close the sessions of all loops."""
+        self.closed = True
+        if self._pid != os.getpid():
+            self._abandon()
+        with self._lock:
+            pools = list(self._pools.items())
+            self._pools.clear()
+        for loop, pool in pools:
+            await _close_on(loop, pool)
+
+    async def _pool(self) -> "_Pool":
+        if self.closed:
+            raise RuntimeError("the client is closed; create a new one, or enter it again")
+        if self._pid != os.getpid():
+            self._abandon()
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None or pool.closed:
+            pool = _Pool(
+                self._callers_session,
+                _proxies(self._proxy, self._trust_env),
+                True if self._ssl is None else self._ssl,
+            )
+            with self._lock:
+                # Loops that ended took their sessions along.
+                for other, old in list(self._pools.items()):
+                    if old.closed:
+                        del self._pools[other]
+                self._pools[loop] = pool
+            await pool.open(loop)
+        return pool
+
+    def _abandon(self) -> None:
+        """Forget the sessions that a fork has copied: their sockets are the parent's.
+
+        To close them would take them out of the parent's selector, too. They must not even be
+        finalized, so they are made immortal.
+        """
+        import ctypes
+
+        # A thread that did not survive the fork may have held the old one.
+        self._lock = threading.Lock()
+        for pool in self._pools.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(pool))
+        self._pools.clear()
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        # A pool is closed by aclose() or by its loop; what is still open here was forgotten.
+        if self._pid != os.getpid():
+            self._abandon()
+            return
+        pools = [pool for pool in self._pools.values() if not pool.closed]
+        if pools:
+            warnings.warn(
+                "an AsyncDeepSeek client was not closed; use `async with client` or "
+                "`await client.aclose()`",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+        for pool in pools:
+            pool.discard()
+
+
+async def _close_on(loop: asyncio.AbstractEventLoop, pool: "_Pool") -> None:
+    """Close a pool on the loop that it belongs to."""
+    if loop is asyncio.get_running_loop():
+        await pool.aclose()
+    elif loop.is_running():
+        with contextlib.suppress(RuntimeError):
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(pool.aclose(), loop))
+    else:
+        pool.discard()
+
+
+def _proxies(proxy: str | None, trust_env: bool) -> Mapping[str, str]:
+    """Return the proxy by URL scheme.
+
+    The environment is read once: aiohttp's own ``trust_env`` reads it, and netrc, for each
+    request, which takes several times as long as the rest of the request.
+    """
+    if proxy is not None:
+        return {"http": proxy, "https": proxy}
+    if not trust_env:
+        return {}
+    return urllib.request.getproxies_environment()
+
+
+def descriptor_limit(asked: int | str) -> int:
+    """Return how many connections the process can have open; warn if ``asked`` is above it."""
+    try:
+        import resource
+    except ImportError:  # pragma: no cover
+        # Windows has no such limit for sockets.
+        return 1 << 30
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return 1 << 30
+    usable = max(1, limit - _RESERVED_DESCRIPTORS)
+    if isinstance(asked, int) and asked > usable:
+        warnings.warn(
+            f"max_concurrency={asked} needs more file descriptors than this process may open "
+            f"({limit}); it is lowered to {usable}. Raise the limit with `ulimit -n`",
+            DeepSeekWarning,
+            stacklevel=4,
+        )
+    return usable
+
+
+def _socket_factory(address: Any) -> socket.socket:
+    """Make a socket whose dead peer is noticed while a request waits for minutes."""
+    family, kind, protocol, _, _ = address
+    sock = socket.socket(family=family, type=kind, proto=protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Linux; macOS lacks the first of them.
+    for name, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+    return sock
+
+
+def _connector(ssl: ssl_module.SSLContext | bool) -> "aiohttp.TCPConnector":
+    import aiohttp
+
+    served: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    class Connector(aiohttp.TCPConnector):
+        """Tells the request whether its connection has served another one before."""
+
+        async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol in served:
+                if (attempt := _attempt.get()) is not None:
+                    attempt.reused = True
+            else:
+                served.add(protocol)
+            return connection
+
+    # No limit here: the gate is before it. aiohttp's default of 100 connections would let the
+    # 101st stream wait without a word.
+    return Connector(limit=0, keepalive_timeout=KEEP_ALIVE, socket_factory=_socket_factory, ssl=ssl)
+
+
+class _Pool:
+    """The session of one event loop."""
+
+    def __init__(
+        self,
+        session: "ClientSession | None",
+        proxies: Mapping[str, str],
+        ssl: ssl_module.SSLContext | bool,
+    ) -> None:
+        self._session = session
+        self._owned = session is None
+        self._proxies = proxies
+        self._ssl = ssl
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._guard: AsyncGenerator[None] | None = None
+        # Responses whose body is being read.
+        self._responses: weakref.WeakSet[HTTPResponse] = weakref.WeakSet()
+        # Those whose answer is complete but whose HTTP body has not ended.
+        self._endings: deque[Ending] = deque()
+        self._urls: dict[tuple[str, frozenset[tuple[str, str]]], tuple[URL, str | None]] = {}
+
+    @property
+    def closed(self) -> bool:
+        return self._owned and (self._session is None or self._session.closed)
+
+    async def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open the session. Does not suspend, so that no second task opens another."""
+        self._loop = loop
+        if self._owned:
+            import aiohttp
+
+            self._session = aiohttp.ClientSession(
+                connector=_connector(self._ssl),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                read_bufsize=READ_BUFFER,
+                trust_env=False,
+            )
+        # The loop closes the asynchronous generators that were started on it before it ends:
+        # the one way to learn of its end in time.
+        self._guard = self._close_with_loop()
+        await anext(self._guard)
+        _guards.setdefault(loop, set()).add(self._guard)
+
+    async def _close_with_loop(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            self._close_responses()
+            if self._owned and self._session is not None:
+                await self._session.close()
+
+    async def aclose(self) -> None:
+        """Close the session and its connections."""
+        if self._guard is not None and self._loop is not None:
+            _guards.get(self._loop, set()).discard(self._guard)
+            await self._guard.aclose()
+
+    def _close_responses(self) -> None:
+        for response in list(self._responses):
+            response.close()
+        while self._endings:
+            self._endings.popleft().give_up()
+
+    def discard(self) -> None:
+        """Close the session without waiting, from any thread, whatever state its loop is in."""
+        session, loop = self._session, self._loop
+        if not self._owned or session is None or loop is None or session.closed:
+            return
+        connector = session.connector
+        # Else aiohttp's finalizer would complain about it.
+        session.detach()
+        if loop.is_closed() or loop is running_loop():
+            _drop_connections(connector)
+        else:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_drop_connections, connector)
+
+    async def send(
+        self, request: HTTPRequest, clocks: Clocks, on_end: Callable[[], None]
+    ) -> HTTPResponse:
+        loop = asyncio.get_running_loop()
+        while self._endings:
+            ended = self._endings.popleft().ended
+            if not ended.done():
+                await asyncio.wait([ended], timeout=REUSE_WAIT)
+                break
+        clocks.restart()
+        clocks.wait(loop.time())
+        deadline = clocks.deadline(loop.time())
+        try:
+            if deadline is None:
+                response = await self._request(request, clocks)
+            else:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        response = await self._request(request, clocks)
+                except TimeoutError:
+                    error = clocks.expired(max(deadline, loop.time()))
+                    raise error or ConnectTimeoutError("timed out") from None
+        finally:
+            clocks.stop(loop.time())
+        result = HTTPResponse(self, response, clocks, on_end)
+        self._responses.add(result)
+        return result
+
+    async def _request(self, request: HTTPRequest, clocks: Clocks) -> "ClientResponse":
+        import aiohttp
+
+        session = self._session
+        if session is None or session.closed:
+            raise APIConnectionError("the session was closed")
+        url, proxy = self._address(request)
+        body: Any = request.body
+        if body is not None and len(body) > _LARGE_BODY:
+            body = io.BytesIO(body)
+        attempt = _Attempt()
+        token = _attempt.set(attempt)
+        connect = clocks.timeouts.connect
+        try:
+            return await session.request(
+                request.method,
+                url,
+                data=body,
+                headers=request.headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                proxy=proxy,
+                ssl=self._ssl,
+                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_read=None),
+                read_bufsize=READ_BUFFER,
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            error = _connection_error(exc, urlsplit(request.url).netloc, connect, attempt.reused)
+            cause = exc
+        finally:
+            _attempt.reset(token)
+        # Outside the `except`: the request that aiohttp attaches to some exceptions holds the
+        # API key, and must not travel along as context.
+        raise error from (None if isinstance(cause, aiohttp.ClientResponseError) else cause)
+
+    def _address(self, request: HTTPRequest) -> "tuple[URL, str | None]":
+        """Return the URL, parsed once, and the proxy for it."""
+        key = (request.url, frozenset((request.query or {}).items()))
+        known = self._urls.get(key)
+        if known is None:
+            from yarl import URL
+
+            url = URL(request.url).update_query(request.query or {})
+            proxy = self._proxies.get(url.scheme)
+            if proxy is not None and _bypasses_proxy(url.host or "", self._proxies):
+                proxy = None
+            if len(self._urls) > 256:
+                self._urls.clear()
+            known = self._urls[key] = (url, proxy)
+        return known
+
+    def ending(self, ending: Ending) -> None:
+        """Take note of a connection that is about to become free."""
+        if len(self._endings) > 64:
+            self._endings = deque(each for each in self._endings if not each.ended.done())
+        self._endings.append(ending)
+
+
+# What watches for the end of a loop lives as long as the loop, whoever forgets a client.
+_guards: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[AsyncGenerator[None]]]
+_guards = weakref.WeakKeyDictionary()
+
+
+def _bypasses_proxy(host: str, proxies: Mapping[str, str]) -> bool:
+    # Undocumented but old; it knows the rules of no_proxy.
+    return bool(cast("Any", urllib.request).proxy_bypass_environment(host, dict(proxies)))
+
+
+def _drop_connections(connector: Any) -> None:
+    """Close the connections of a connector without waiting for them to be closed."""
+    closing = connector.close()
+    # Its first step closes all transports; the rest would wait until they are closed.
+    with contextlib.suppress(StopIteration):
+        closing.send(None)
+    closing.close()
+
+
+def _connection_error(
+    exc: Exception, host: str, connect: float | None, reused: bool
+) -> APIConnectionError | PreflightError:
+    """Say in our terms why no response came."""
+    import aiohttp
+
+    if isinstance(exc, TimeoutError):
+        return ConnectTimeoutError(f"no connection to {host} within {connect:g} s")
+    if isinstance(exc, aiohttp.ClientHttpProxyError):
+        return APIConnectionError(f"the proxy refused: {exc.status} {exc.message}")
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        error = APIConnectionError(f"TLS with {host} failed: {exc}")
+        error.retryable = False
+        return error
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return APIConnectionError(f"the host name of {host} can't be resolved: {exc.os_error}")
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return APIConnectionError(f"can't connect to {host}: {exc.os_error}")
+    if isinstance(exc, aiohttp.ClientResponseError):
+        return APIConnectionError(f"{host} did not answer in HTTP: {exc.message}")
+    if isinstance(exc, aiohttp.ClientConnectionError | OSError):
+        cls = StaleConnectionError if reused else APIConnectionError
+        return cls(f"{host} closed the connection before it answered: {told(exc)}")
+    return PreflightError(f"the request can't be sent: {exc}")

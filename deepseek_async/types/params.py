@@ -1,0 +1,93 @@
+"""The keyword arguments of chat calls.
+
+Source: https://api-docs.deepseek.com/api/create-chat-completion, read 2026-11-21.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Required, TypedDict
+
+import msgspec
+
+from deepseek_async.types.options import Timeouts
+
+#: A message as a mapping in the API's own form, or as a struct: one of
+#: ``SystemMessage``, ``UserMessage``, ``AssistantMessage``, ``ToolMessage``, or the
+#: ``message`` of an earlier completion.
+MessageParam = Mapping[str, Any] | msgspec.Struct
+
+
+class CallOptions(TypedDict, total=False):
+    """Options that every call takes."""
+
+    timeout: Timeouts | float | None
+    """In place of the client's; a number sets ``Timeouts.total``, None switches all off."""
+
+    max_retries: int
+    """In place of the client's: how many further attempts after the first."""
+
+    extra_headers: Mapping[str, str]
+    """Sent as well, in place of the library's own where the names are equal."""
+
+    extra_query: Mapping[str, str]
+    """Query parameters of the URL."""
+
+    extra_body: Mapping[str, Any]
+    """Fields of the JSON body that the library doesn't know; they win over those it does."""
+
+
+class ChatParams(CallOptions, total=False):
+    """Parameters of a chat completion. What is left out is not sent; None is sent as null."""
+
+    messages: Required[Iterable[MessageParam]]
+    """The conversation, oldest message first."""
+
+    model: Required[str]
+    """Such as ``"deepseek-flash"`` or ``"deepseek-v4-pro"``."""
+
+    thinking: bool | Literal["enabled", "disabled"] | Mapping[str, Any] | None
+    """Reason before answering; the server's default is on. True and False stand for the API's
+    ``{"type": "enabled"}`` and ``{"type": "disabled"}``."""
+
+    reasoning_effort: Literal["none", "low", "high", "max"] | str | None
+
+    max_tokens: int | None
+    """Most tokens to generate, reasoning included."""
+
+    max_completion_tokens: int | None
+    """The name OpenAI gives to ``max_tokens``."""
+
+    response_format: Mapping[str, Any] | None
+    """``{"type": "json_object"}`` for JSON mode; the prompt must then mention "json"."""
+
+    stop: str | Sequence[str] | None
+    """At most 16 texts that end the answer; not part of it."""
+
+    stream_options: Mapping[str, Any] | None
+    """``{"include_usage": True}``; DeepSeek sends the usage anyway."""
+
+    temperature: float | None
+    """0 to 2; without effect while thinking."""
+
+    top_p: float | None
+
+    tools: Iterable[Mapping[str, Any]] | None
+    """At most 128 functions."""
+
+    tool_choice: Literal["none", "auto", "required"] | Mapping[str, Any] | None
+    """``"required"`` or a named function need ``thinking=False``."""
+
+    logprobs: bool | None
+    top_logprobs: int | None
+    """0 to 20; needs ``logprobs=True``."""
+
+    user_id: str | None
+    """Your end user: isolates cache, scheduling and content checks; letters, digits, - and _."""
+
+    user: str | None
+    """The name OpenAI gives to ``user_id``."""
+
+    frequency_penalty: float | None
+    """Deprecated: without effect on today's models."""
+
+    presence_penalty: float | None
+    """Deprecated: without effect on today's models."""

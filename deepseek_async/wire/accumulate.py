@@ -1,0 +1,244 @@
+"""Chunks to the completion they add up to."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from deepseek_async.types.chat import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionMessage,
+    Choice,
+    ChoiceDelta,
+    ChunkChoice,
+    Logprobs,
+    TokenLogprob,
+)
+from deepseek_async.types.usage import Usage
+from deepseek_async.wire.repair import REASONING_ALIASES
+from deepseek_async.wire.text import TextBuilder
+from deepseek_async.wire.tool_calls import ToolCallAssembler
+
+
+class _GrowingChoice:
+    """One answer while it arrives."""
+
+    __slots__ = (
+        "_extra",
+        "_logprobs",
+        "_message_extra",
+        "content",
+        "finish_reason",
+        "index",
+        "reasoning",
+        "role",
+        "tool_calls",
+    )
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.role = "assistant"
+        self.content = TextBuilder()
+        self.reasoning = TextBuilder()
+        self.tool_calls = ToolCallAssembler()
+        self.finish_reason: str | None = None
+        self._logprobs: Logprobs | None = None
+        self._extra: dict[str, Any] = {}
+        self._message_extra: dict[str, Any] = {}
+
+    def add(self, choice: ChunkChoice) -> None:
+        # The delta first: a finish chunk may carry text.
+        self._add_delta(choice.delta)
+        # A later null never erases the reason.
+        if choice.finish_reason is not None:
+            self.finish_reason = choice.finish_reason
+        if choice.logprobs is not None:
+            self._add_logprobs(choice.logprobs)
+        if choice.model_extra:
+            _merge(self._extra, choice.model_extra)
+
+    def _add_delta(self, delta: ChoiceDelta) -> None:
+        if delta.content is not None:
+            self.content.append(delta.content)
+            self.content.seen = True
+            self.content.compact()
+        if delta.reasoning_content is not None:
+            self.reasoning.append(delta.reasoning_content)
+            self.reasoning.seen = True
+            self.reasoning.compact()
+        if delta.tool_calls:
+            self.tool_calls.add(delta.tool_calls, keep=True)
+        if delta.role:
+            self.role = delta.role
+        if delta.model_extra:
+            _merge(self._message_extra, delta.model_extra)
+
+    def _add_logprobs(self, logprobs: Logprobs) -> None:
+        if self._logprobs is None:
+            self._logprobs = Logprobs()
+        self._logprobs.content = _extended(self._logprobs.content, logprobs.content)
+        self._logprobs.reasoning_content = _extended(
+            self._logprobs.reasoning_content, logprobs.reasoning_content
+        )
+
+    def build(self) -> Choice:
+        extra = _copied(self._message_extra) or {}
+        for alias in REASONING_ALIASES:
+            if isinstance(extra.get(alias), str):
+                extra[alias] = self.reasoning.text
+        logprobs = self._logprobs
+        if logprobs is not None:
+            # Lists of their own: the ones here go on growing.
+            logprobs = Logprobs(
+                content=_extended(None, logprobs.content),
+                reasoning_content=_extended(None, logprobs.reasoning_content),
+            )
+        return Choice(
+            index=self.index,
+            message=ChatCompletionMessage(
+                role=self.role,
+                content=self.content.text_or_none,
+                reasoning_content=self.reasoning.text_or_none,
+                tool_calls=[call.build() for call in self.tool_calls.calls] or None,
+                model_extra=extra or None,
+            ),
+            logprobs=logprobs,
+            finish_reason=self.finish_reason,
+            model_extra=_copied(self._extra),
+        )
+
+
+class ChatAccumulator:
+    """The answer that the chunks so far add up to; linear in their number.
+
+    Args:
+        keep: False to keep no text, only what :attr:`usage`, :attr:`finish_reason` and the
+            identity of the tool calls need.
+
+    Attributes:
+        keeps: Whether the text is kept.
+        chunks: How many chunks have been added.
+        usage: The last token counts that came; hosts that repeat them count cumulatively.
+    """
+
+    def __init__(self, *, keep: bool = True) -> None:
+        self.keeps = keep
+        self.chunks = 0
+        self.usage: Usage | None = None
+        self._first = _GrowingChoice(0)
+        self._choices: dict[int, _GrowingChoice] = {}
+        self._id = ""
+        self._created = 0
+        self._model = ""
+        self._system_fingerprint: str | None = None
+        self._extra: dict[str, Any] = {}
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first answer ended; None while it goes on."""
+        return self._first.finish_reason
+
+    @property
+    def content(self) -> str:
+        """The first answer's text so far."""
+        return self._first.content.text
+
+    @property
+    def reasoning(self) -> str:
+        """The first answer's reasoning so far."""
+        return self._first.reasoning.text
+
+    @property
+    def tool_calls(self) -> ToolCallAssembler:
+        """The first answer's tool calls so far."""
+        return self._first.tool_calls
+
+    def add(self, chunks: Iterable[ChatCompletionChunk]) -> None:
+        """Add chunks in the order they came."""
+        first = self._first
+        if not self.keeps:
+            self._add_end(chunks)
+            return
+        for chunk in chunks:
+            self.chunks += 1
+            if not self._id:
+                self._add_head(chunk)
+            for choice in chunk.choices:
+                if choice.index == 0:
+                    self._choices[0] = first
+                    first.add(choice)
+                else:
+                    self._choice(choice.index).add(choice)
+            if chunk.usage is not None:
+                self.usage = chunk.usage
+            if chunk.model_extra:
+                _merge(self._extra, chunk.model_extra)
+
+    def _add_end(self, chunks: Iterable[ChatCompletionChunk]) -> None:
+        """Take only what tells the tool calls apart, and how the answer ended."""
+        for chunk in chunks:
+            self.chunks += 1
+            for choice in chunk.choices:
+                if choice.index == 0:
+                    if choice.delta.tool_calls:
+                        self._first.tool_calls.add(choice.delta.tool_calls, keep=False)
+                    if choice.finish_reason is not None:
+                        self._first.finish_reason = choice.finish_reason
+            if chunk.usage is not None:
+                self.usage = chunk.usage
+
+    def _add_head(self, chunk: ChatCompletionChunk) -> None:
+        """Take what describes the answer from the first chunk that has it."""
+        self._id = chunk.id
+        self._created = self._created or chunk.created
+        self._model = self._model or chunk.model
+        self._system_fingerprint = self._system_fingerprint or chunk.system_fingerprint
+
+    def _choice(self, index: int) -> _GrowingChoice:
+        if index not in self._choices:
+            self._choices[index] = _GrowingChoice(index)
+        return self._choices[index]
+
+    def build(self) -> ChatCompletion:
+        """Return the answer as far as it has come."""
+        return ChatCompletion(
+            id=self._id,
+            created=self._created,
+            model=self._model,
+            choices=[choice.build() for _, choice in sorted(self._choices.items())],
+            usage=self.usage,
+            system_fingerprint=self._system_fingerprint,
+            model_extra=_copied(self._extra),
+        )
+
+
+def _extended(
+    target: list[TokenLogprob] | None, more: list[TokenLogprob] | None
+) -> list[TokenLogprob] | None:
+    if more is None:
+        return target
+    if target is None:
+        return list(more)
+    target += more
+    return target
+
+
+def _merge(target: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Add unknown fields: lists grow, of anything else the last that is not null stays."""
+    for key, value in extra.items():
+        if isinstance(value, list):
+            items = cast("list[Any]", value)
+            known = target.get(key)
+            if isinstance(known, list):
+                cast("list[Any]", known).extend(items)
+            else:
+                target[key] = list(items)
+        elif value is not None or key not in target:
+            target[key] = value
+
+
+def _copied(extra: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what has been merged, with lists of its own: the ones here go on growing."""
+    return {
+        key: list(cast("list[Any]", value)) if isinstance(value, list) else value
+        for key, value in extra.items()
+    } or None
