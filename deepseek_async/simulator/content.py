@@ -1,0 +1,152 @@
+"""What the simulator answers when nothing is scripted: plausible, short, a function of the request.
+
+The same request and seed give the same text, whatever else was asked before.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import zlib
+from dataclasses import dataclass
+
+from deepseek_async.simulator.requests import ChatBody, FimBody, Function
+from deepseek_async.simulator.schemas import example
+from deepseek_async.simulator.scripted import Reply
+
+_OPENINGS = (
+    "Here is a short answer about {topic}.",
+    "Let us look at {topic} step by step.",
+    "There are a few things worth knowing about {topic}.",
+    "The essential point about {topic} fits in a few lines.",
+)
+_SENTENCES = (
+    "Start from what you already know and change one thing at a time.",
+    "The simplest case is usually the most instructive one.",
+    "A small example shows more than a long definition.",
+    "Measure first, because intuition about cost is often wrong.",
+    "Two of the three common difficulties come from unclear names.",
+    "Most of the detail matters only when something fails.",
+    "It helps to write the expected result down before trying.",
+    "What looks like an exception is often the general rule.",
+)
+_CLOSINGS = (
+    "This text comes from the simulator; no model was asked.",
+    "A real model would say more; this is the simulator's answer.",
+)
+_THOUGHTS = (
+    "The question is about {topic}.",
+    "A short, direct answer should do here.",
+    "I should name the main point first and then one example.",
+    "Nothing in the conversation contradicts that.",
+    "I will keep the tone neutral.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer before it is cut to tokens."""
+
+    text: str = ""
+    reasoning: str | None = None
+    """None: thinking is off."""
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    """Pairs of function name and raw arguments."""
+    finish_reason: str | None = None
+    """None: what follows from the rest."""
+
+
+def chat_answer(request: ChatBody, reply: Reply | None, seed: int) -> Answer:
+    """The answer to a chat request: the scripted one, or one made up from the request."""
+    if reply is not None and (reply.text is not None or reply.tool_calls):
+        return Answer(
+            text=reply.text or "",
+            reasoning=(reply.reasoning or "") if request.is_thinking else None,
+            tool_calls=tuple(reply.tool_calls),
+            finish_reason=reply.finish_reason,
+        )
+    asked = request.last_user_text()
+    rng = random.Random(seed ^ zlib.crc32(asked.encode("utf-8", "replace")))
+    topic = _topic(asked)
+    reasoning = None
+    if request.is_thinking:
+        thoughts = (_THOUGHTS[0], *rng.sample(_THOUGHTS[1:], 2))
+        reasoning = " ".join(thoughts).format(topic=topic)
+        if reply is not None and reply.reasoning is not None:
+            reasoning = reply.reasoning
+    calls = _tool_calls(request, rng, topic)
+    if calls:
+        text = ""
+    elif request.messages and request.messages[-1].role == "tool":
+        text = _with_results(request)
+    else:
+        text = _text(topic, rng)
+    if not calls and request.response_format and request.response_format.type == "json_object":
+        text = json.dumps({"topic": topic, "answer": text}, ensure_ascii=False)
+    return Answer(
+        text=text,
+        reasoning=reasoning,
+        tool_calls=calls,
+        finish_reason=None if reply is None else reply.finish_reason,
+    )
+
+
+def fim_answer(request: FimBody, reply: Reply | None, seed: int) -> Answer:
+    """What stands between the prompt and the suffix; thinking and tools don't exist here."""
+    if reply is not None and reply.text is not None:
+        text = reply.text
+    else:
+        rng = random.Random(seed ^ zlib.crc32(request.prompt.encode("utf-8", "replace")))
+        text = f" {rng.choice(_SENTENCES)}"
+        if "def " in request.prompt:
+            text = f"\n    result = {rng.randrange(100)}\n    return result\n"
+    if request.echo:
+        text = request.prompt + text
+    return Answer(text=text, finish_reason=None if reply is None else reply.finish_reason)
+
+
+def _topic(text: str) -> str:
+    words = " ".join(text.replace("{", "(").replace("}", ")").split())
+    return f"“{words[:60]}”" if words else "your message"
+
+
+def _text(topic: str, rng: random.Random) -> str:
+    sentences = rng.sample(_SENTENCES, 3)
+    return " ".join((rng.choice(_OPENINGS).format(topic=topic), *sentences, rng.choice(_CLOSINGS)))
+
+
+def _with_results(request: ChatBody) -> str:
+    names: dict[str, str] = {}
+    for message in request.messages:
+        for call in message.tool_calls or ():
+            function = call.get("function")
+            if isinstance(function, dict):
+                names[str(call.get("id"))] = str(function.get("name"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]  # any JSON
+    found: list[str] = []
+    for message in reversed(request.messages):
+        if message.role != "tool":
+            break
+        name = names.get(message.tool_call_id or "", "the tool")
+        found.append(f"{name} answered {message.text()[:500]}")
+    return f"I looked it up: {'; '.join(reversed(found))}."
+
+
+def _tool_calls(request: ChatBody, rng: random.Random, topic: str) -> tuple[tuple[str, str], ...]:
+    functions = [tool.function for tool in request.tools or () if tool.function is not None]
+    if not functions or not request.messages or request.tool_choice == "none":
+        return ()
+    if request.messages[-1].role != "user":
+        return ()
+    chosen: list[Function] = functions[:2]
+    if isinstance(request.tool_choice, dict):
+        wanted = request.tool_choice.get("function")
+        name = wanted.get("name") if isinstance(wanted, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # any JSON
+        chosen = [function for function in functions if function.name == name]
+    return tuple(
+        (function.name, json.dumps(_arguments(function, rng, topic), ensure_ascii=False))
+        for function in chosen
+    )
+
+
+def _arguments(function: Function, rng: random.Random, topic: str) -> object:
+    return example({"type": "object", **(function.parameters or {})}, rng, topic=topic.strip("“”"))

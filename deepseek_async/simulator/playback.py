@@ -1,0 +1,135 @@
+"""Writing frames to a transport: HTTP chunks, backpressure, and the rude ways to end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterator
+
+from deepseek_async.simulator.frames import DATA_EVENTS, Frame, Kind
+from deepseek_async.simulator.metrics import Metrics
+from deepseek_async.simulator.wheel import TICK
+
+# A client that doesn't read costs no more than this, plus one write.
+_MAX_BUFFERED = 256 * 1024
+# One stream writes no more than this before the others get their turn.
+_MAX_WRITE = 64 * 1024
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End the connection with RST; what wasn't sent yet is lost."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+class Alarm:
+    """A moment to wait for on the wheel."""
+
+    def __init__(self) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def step(self, now: float) -> None:
+        """Wake whoever waits."""
+        del now
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class Playback:
+    """Plays the frames of one answer.
+
+    Args:
+        frames: The body.
+        transport: Where the head was already written to.
+        started: When the request came, monotonic seconds of the clock.
+        is_chunked: The body has HTTP chunks, one a frame.
+        metrics: Counts what is written.
+    """
+
+    def __init__(
+        self,
+        frames: Iterator[Frame],
+        transport: asyncio.Transport,
+        started: float,
+        *,
+        is_chunked: bool,
+        metrics: Metrics,
+    ) -> None:
+        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """Whether the body is whole, so that the connection may go on."""
+        self._frames = frames
+        self._frame = next(frames, None)
+        self._transport = transport
+        self._started = started
+        self._is_chunked = is_chunked
+        self._metrics = metrics
+
+    def stop(self) -> None:
+        """Write no more."""
+        self._frame = None
+        self._frames = iter(())
+        self._finish(is_whole=False)
+
+    def step(self, now: float) -> float | None:
+        """Write what is due; see `Turning.step`."""
+        if self.done.done():
+            return None
+        if self._transport.is_closing():
+            self.stop()
+            return None
+        if self._transport.get_write_buffer_size() > _MAX_BUFFERED:
+            return now + TICK
+        again = self._write_due(now)
+        if self._frame is None:
+            self._finish(is_whole=True)
+            return None
+        if self._frame.kind in (Kind.CUT, Kind.RESET) and self._started + self._frame.at <= now:
+            return self._break_off(now)
+        return now if again else self._started + self._frame.at
+
+    def _write_due(self, now: float) -> bool:
+        """Write frames until one isn't due; whether to go on in the next turn of the loop."""
+        out: list[bytes] = []
+        size = 0
+        again = False
+        metrics = self._metrics
+        frame = self._frame
+        while frame is not None and self._started + frame.at <= now:
+            kind = frame.kind
+            data = frame.data
+            if kind is Kind.CUT or kind is Kind.RESET:
+                break
+            if data:
+                out.append(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+                size += len(data)
+                metrics.events_sent += kind in DATA_EVENTS
+            frame = next(self._frames, None)
+            if kind is Kind.PIECE or size > _MAX_WRITE:
+                again = frame is not None and self._started + frame.at <= now
+                break
+        self._frame = frame
+        if out:
+            metrics.bytes_sent += size
+            self._transport.write(b"".join(out))
+        return again
+
+    def _break_off(self, now: float) -> float | None:
+        assert self._frame is not None
+        kind = self._frame.kind
+        # A reset drops what is still buffered, and the bytes before it were promised.
+        if kind is Kind.RESET and self._transport.get_write_buffer_size():
+            return now + TICK
+        # First, so that the connection's loss isn't taken for the client's disconnect.
+        self._finish(is_whole=False)
+        if kind is Kind.RESET:
+            reset(self._transport)
+        else:
+            self._transport.close()
+        return None
+
+    def _finish(self, *, is_whole: bool) -> None:
+        if not self.done.done():
+            self.done.set_result(is_whole)
