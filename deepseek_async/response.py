@@ -149,6 +149,14 @@ class HTTPResponse:
             self._ended()
         return block
 
+    def connection_closed(self) -> None:
+        """Take note that the connection is closed, so that nobody waits for more of it."""
+        if self._response is None:
+            return
+        content = self._response.content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(APIConnectionError("the HTTP framing is invalid"))
+
     def finish(self) -> None:
         """Take note that the answer is complete, though the HTTP body has not ended yet.
 

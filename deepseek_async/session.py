@@ -6,6 +6,7 @@ itself is imported by that first request: it takes longer to import than all the
 
 import asyncio
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -68,6 +69,10 @@ class HTTPRequest(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     body: bytes | None
     query: Mapping[str, str] | None = None
+
+    def __repr__(self) -> str:
+        # The headers hold the API key, the body what the user says.
+        return f"HTTPRequest({self.method} {self.url})"
 
 
 class StaleConnectionError(APIConnectionError):
@@ -303,8 +308,13 @@ class _Pool:
         self._guard: AsyncGenerator[None] | None = None
         # Responses whose body is being read.
         self._responses: weakref.WeakSet[HTTPResponse] = weakref.WeakSet()
-        # Those whose answer is complete but whose HTTP body has not ended.
-        self._endings: deque[Ending] = deque()
+        # Those whose answer is complete but whose HTTP body has not ended; and in the order in
+        # which they will be free, those that no request waits for.
+        self._endings: set[Ending] = set()
+        self._unclaimed: deque[Ending] = deque()
+        # Which response is read from a connection, by aiohttp's protocol object.
+        self._reading: weakref.WeakKeyDictionary[Any, weakref.ref[HTTPResponse]]
+        self._reading = weakref.WeakKeyDictionary()
         self._urls: dict[tuple[str, frozenset[tuple[str, str]]], tuple[URL, str | None]] = {}
 
     @property
@@ -347,8 +357,8 @@ class _Pool:
     def _close_responses(self) -> None:
         for response in list(self._responses):
             response.close()
-        while self._endings:
-            self._endings.popleft().give_up()
+        for ending in list(self._endings):
+            ending.give_up()
 
     def discard(self) -> None:
         """Close the session without waiting, from any thread, whatever state its loop is in."""
@@ -368,8 +378,8 @@ class _Pool:
         self, request: HTTPRequest, clocks: Clocks, on_end: Callable[[], None]
     ) -> HTTPResponse:
         loop = asyncio.get_running_loop()
-        while self._endings:
-            ended = self._endings.popleft().ended
+        while self._unclaimed:
+            ended = self._unclaimed.popleft().ended
             if not ended.done():
                 await asyncio.wait([ended], timeout=REUSE_WAIT)
                 break
@@ -390,7 +400,24 @@ class _Pool:
             clocks.stop(loop.time())
         result = HTTPResponse(self, response, clocks, on_end)
         self._responses.add(result)
+        if response.connection is not None:
+            self._watch_connection(response.connection.protocol, result)
         return result
+
+    def _watch_connection(self, protocol: Any, response: HTTPResponse) -> None:
+        """Tell the response when its connection closes.
+
+        When the chunk framing of a body is broken, aiohttp closes the connection without a word
+        to the one who reads the body (seen with 3.14.5): it would wait for ever.
+        """
+        if protocol not in self._reading:
+            closed = protocol.closed
+            if closed is None:
+                return
+            closed.add_done_callback(
+                functools.partial(_connection_closed, self._reading, weakref.ref(protocol))
+            )
+        self._reading[protocol] = weakref.ref(response)
 
     async def _request(self, request: HTTPRequest, clocks: Clocks) -> "ClientResponse":
         import aiohttp
@@ -445,9 +472,30 @@ class _Pool:
 
     def ending(self, ending: Ending) -> None:
         """Take note of a connection that is about to become free."""
-        if len(self._endings) > 64:
-            self._endings = deque(each for each in self._endings if not each.ended.done())
-        self._endings.append(ending)
+        self._endings.add(ending)
+        self._unclaimed.append(ending)
+        ending.ended.add_done_callback(lambda _: self._ended(ending))
+
+    def _ended(self, ending: Ending) -> None:
+        self._endings.discard(ending)
+        # Those at the front are the oldest; the rest is cleared as it gets there.
+        while self._unclaimed and self._unclaimed[0].ended.done():
+            self._unclaimed.popleft()
+
+
+def _connection_closed(
+    reading: "weakref.WeakKeyDictionary[Any, weakref.ref[HTTPResponse]]",
+    reference: "weakref.ref[Any]",
+    closed: "asyncio.Future[None]",
+) -> None:
+    if not closed.cancelled():
+        # Looked at, so that asyncio does not complain that nobody did.
+        closed.exception()
+    protocol = reference()
+    entry = None if protocol is None else reading.pop(protocol, None)
+    response = None if entry is None else entry()
+    if response is not None:
+        response.connection_closed()
 
 
 # What watches for the end of a loop lives as long as the loop, whoever forgets a client.
