@@ -7,6 +7,7 @@ itself is imported by that first request: it takes longer to import than all the
 import asyncio
 import contextlib
 import functools
+import importlib
 import io
 import logging
 import os
@@ -59,6 +60,15 @@ _LARGE_BODY = 512 * 1024
 
 # File descriptors left to the rest of the process.
 _RESERVED_DESCRIPTORS = 64
+
+
+# A module is in sys.modules before its import is complete, so that alone does not tell.
+_imported = threading.Event()
+
+
+def _import_aiohttp() -> None:
+    importlib.import_module("aiohttp")
+    _imported.set()
 
 
 class HTTPRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +173,10 @@ class SessionManager:
             self._abandon()
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
+        if pool is None and not _imported.is_set():
+            # It takes a tenth of a second, for which the loop must not stand still.
+            await asyncio.to_thread(_import_aiohttp)
+            pool = self._pools.get(loop)
         if pool is None or pool.closed:
             pool = _Pool(
                 self._callers_session,
@@ -205,7 +219,6 @@ class SessionManager:
                 "`await client.aclose()`",
                 ResourceWarning,
                 stacklevel=2,
-                source=self,
             )
         for pool in pools:
             pool.discard()
