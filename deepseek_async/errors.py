@@ -33,7 +33,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from deepseek_async.types.chat import ChatCompletion
-from deepseek_async.types.fim import Completion
 from deepseek_async.types.http import ResponseInfo
 
 
@@ -173,7 +172,7 @@ class APITimeoutError(APIConnectionError):
         request_id: str | None = None,
         attempts: int = 0,
         body: object = None,
-        partial: ChatCompletion | Completion | None = None,
+        partial: ChatCompletion | None = None,
     ) -> None:
         super().__init__(message, request_id=request_id, attempts=attempts, body=body)
         self.partial = partial
@@ -320,7 +319,7 @@ class StreamError(APIError):
         request_id: str | None = None,
         attempts: int = 0,
         body: object = None,
-        partial: ChatCompletion | Completion | None = None,
+        partial: ChatCompletion | None = None,
     ) -> None:
         super().__init__(message, request_id=request_id, attempts=attempts, body=body)
         self.partial = partial
@@ -353,7 +352,7 @@ class EventTooLargeError(StreamError):
         request_id: str | None = None,
         attempts: int = 0,
         body: object = None,
-        partial: ChatCompletion | Completion | None = None,
+        partial: ChatCompletion | None = None,
     ) -> None:
         super().__init__(
             message, request_id=request_id, attempts=attempts, body=body, partial=partial

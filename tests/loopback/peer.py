@@ -78,7 +78,8 @@ def json_response(body: Any, status: str = "200 OK") -> bytes:
     data = json.dumps(body, ensure_ascii=False).encode()
     return (
         f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(data)}\r\n\r\n".encode() + data
+        f"content-length: {len(data)}\r\n\r\n".encode()
+        + data
     )
 
 

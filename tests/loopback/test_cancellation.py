@@ -112,7 +112,6 @@ async def run(
                 failure = asyncio.CancelledError() if task.cancelled() else task.exception()
                 await peer.until_open(0)
             del client
-        del task
         gc.collect()
         await settled(lambda: not {t for t in asyncio.all_tasks() - before if not t.done()})
     return failure, scene
@@ -254,13 +253,11 @@ async def test_a_server_that_is_not_there_is_told_with_its_address() -> None:
 
 
 async def test_closing_from_another_task_ends_the_reader_with_an_error() -> None:
-    scene = Scene()
-
     async def close(scene: Scene, task: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.01)
         await scene.stream.aclose()
 
-    failure, scene = await run("between events", None, close)
+    failure, _ = await run("between events", None, close)
     assert isinstance(failure, StreamInterruptedError)
     assert content(failure.partial) == "Hel"
 

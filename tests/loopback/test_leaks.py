@@ -195,10 +195,10 @@ def test_a_stream_dropped_after_a_loop_closed_the_hard_way_is_silent() -> None:
     started.wait(GUARD)
     loop = asyncio.new_event_loop()
     try:
-        client = server.client()
+        clients = [server.client()]
 
         async def open_stream() -> ChatStream:
-            stream = await client.chat.completions.create(**ASK, stream=True)
+            stream: ChatStream = await clients[0].chat.completions.create(**ASK, stream=True)
             await anext(stream)
             return stream
 
@@ -211,7 +211,7 @@ def test_a_stream_dropped_after_a_loop_closed_the_hard_way_is_silent() -> None:
             gc.collect()
         assert sockets() <= before
         with pytest.warns(ResourceWarning, match="not closed") as caught:
-            del client
+            clients.clear()
             gc.collect()
         assert len(caught) == 1
     finally:

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.loopback.peer import ASK, DONE, FINISH, GUARD, ROLE, Peer, answering, serving, text
+from tests.loopback.peer import ASK, DONE, FINISH, GUARD, ROLE, Peer, serving
 
 PRELUDE = """
 import asyncio, gc, os, sys, threading, time

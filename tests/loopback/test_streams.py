@@ -78,7 +78,10 @@ async def test_create_yields_each_chunk_and_adds_them_up() -> None:
 
 
 async def test_completion_holds_just_what_was_delivered() -> None:
-    async with serving(answering(ROLE, text("a"), text("b"), text("c"), FINISH, DONE)) as (_, client):
+    async with serving(answering(ROLE, text("a"), text("b"), text("c"), FINISH, DONE)) as (
+        _,
+        client,
+    ):
         stream = await client.chat.completions.create(**ASK, stream=True)
         seen = ""
         async for chunk in stream:
@@ -138,16 +141,19 @@ async def test_no_call_is_told_done_after_a_cut() -> None:
     assert "tool_calls.function.arguments.done" not in seen
     assert "done" not in seen
     assert caught.value.partial is not None
-    message = caught.value.partial.choices[0]
-    assert getattr(message, "message").tool_calls[0].function.arguments == '{"city":"Oslo"}'
+    calls = caught.value.partial.choices[0].message.tool_calls
+    assert calls is not None
+    assert calls[0].function.arguments == '{"city":"Oslo"}'
 
 
 async def test_each_keep_alive_before_the_first_chunk_is_a_queued_event() -> None:
-    async with serving(
-        answering(KEEP_ALIVE, KEEP_ALIVE, ROLE, KEEP_ALIVE, text("x"), KEEP_ALIVE, FINISH, DONE)
-    ) as (_, client):
-        async with client.chat.completions.stream(**ASK) as stream:
-            events = [event async for event in stream]
+    async with (
+        serving(
+            answering(KEEP_ALIVE, KEEP_ALIVE, ROLE, KEEP_ALIVE, text("x"), KEEP_ALIVE, FINISH, DONE)
+        ) as (_, client),
+        client.chat.completions.stream(**ASK) as stream,
+    ):
+        events = [event async for event in stream]
 
     assert [event.type for event in events].count("queued") == 2
     assert [event.type for event in events[:2]] == ["queued", "queued"]
@@ -368,7 +374,10 @@ async def test_a_failed_stream_fails_again_and_never_looks_complete() -> None:
 
 
 async def test_a_garbage_event_interrupts_the_stream() -> None:
-    async with serving(answering(ROLE, text("x"), b"data: <html>\n\n", FINISH, DONE)) as (_, client):
+    async with serving(answering(ROLE, text("x"), b"data: <html>\n\n", FINISH, DONE)) as (
+        _,
+        client,
+    ):
         stream = await client.chat.completions.create(**ASK, stream=True)
         with pytest.raises(StreamInterruptedError, match="not JSON") as caught:
             async for _ in stream:
@@ -448,9 +457,8 @@ async def test_one_byte_http_chunks_give_the_same_answer() -> None:
         chunks = [http_chunk(bytes([byte])) for byte in b"".join(TOOLS)]
         await connection.write(STREAM_HEAD + b"".join(chunks) + TERMINATOR)
 
-    async with serving(drip) as (_, client):
-        async with client.chat.completions.stream(**ASK) as stream:
-            completion = await stream.get_final_completion()
+    async with serving(drip) as (_, client), client.chat.completions.stream(**ASK) as stream:
+        completion = await stream.get_final_completion()
     calls = completion.choices[0].message.tool_calls
     assert calls is not None
     assert [call.function.name for call in calls] == ["weather", "time"]
