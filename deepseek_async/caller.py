@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from deepseek_async.errors import (
+    APIConnectionError,
     APIError,
     APIResponseValidationError,
     ConcurrencyLimitError,
@@ -18,7 +19,7 @@ from deepseek_async.errors import (
     PreflightError,
     TotalTimeoutError,
 )
-from deepseek_async.gate import Gates
+from deepseek_async.gate import Gates, Slot
 from deepseek_async.policy.clocks import Clocks
 from deepseek_async.policy.dialect import Dialect, beta_base_url
 from deepseek_async.policy.retry import may_retry, retry_delay
@@ -85,10 +86,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_key: ApiKey
     base_url: str
     dialect: Dialect
+    dialect_asked: str
+    """What was asked for, ``"auto"`` included: another address may mean another dialect."""
+
     timeout: Timeouts
     max_retries: int
     default_headers: Mapping[str, str]
     user_agent: str
+
+    def __repr__(self) -> str:
+        # Without the key, and without headers, which may hold others.
+        return f"Settings(base_url={self.base_url!r}, dialect={self.dialect!r})"
 
 
 class Caller:
@@ -224,7 +232,9 @@ class Call:
                 return await self._attempt()
             except StaleConnectionError as exc:
                 if self._stale_retried:
-                    await self.retry(exc, answered=False)
+                    error = APIConnectionError(exc.message)
+                    error.__cause__ = exc.__cause__
+                    await self.retry(error, answered=False)
                 self._stale_retried = True
             except DeepSeekError as exc:
                 await self.retry(exc, answered=False)
@@ -232,15 +242,17 @@ class Call:
     async def _attempt(self) -> HTTPResponse:
         deadline = self._clocks.total_deadline
         if deadline is None:
-            slot = await self._caller.gates.acquire(self._model)
+            authorization, slot = await self._prepare()
         else:
             try:
                 async with asyncio.timeout_at(deadline):
-                    slot = await self._caller.gates.acquire(self._model)
+                    authorization, slot = await self._prepare()
             except TimeoutError:
-                raise self._out_of_time("while waiting for a free slot") from None
+                if asyncio.get_running_loop().time() < deadline:
+                    # Not ours: the function that was asked for the key raised it.
+                    raise
+                raise self._out_of_time("while waiting for the API key or a free slot") from None
         try:
-            authorization = await self._caller.authorization()
             headers = {"Authorization": authorization, **self._request.headers}
             if not self.attempts:
                 self.sent_at = asyncio.get_running_loop().time()
@@ -260,6 +272,11 @@ class Call:
         except BaseException:
             slot.release()
             raise
+
+    async def _prepare(self) -> tuple[str, Slot]:
+        """Get what an attempt needs: the key, then a place, which nobody holds for nothing."""
+        authorization = await self._caller.authorization()
+        return authorization, await self._caller.gates.acquire(self._model)
 
     async def retry(self, error: DeepSeekError, *, answered: bool) -> None:
         """Wait until the request may be sent again.
@@ -315,12 +332,21 @@ class Call:
         response = await self.open()
         try:
             body = await _read_body(response)
-            result = decode_result(body, cls, response.info)
+            result = _decode(body, cls, response.info)
         except DeepSeekError as exc:
             await self.retry(exc, answered=True)
             return b"", None
         result.attempts = self.attempts
         return body, result
+
+
+def _decode(body: bytes, cls: type[R], info: ResponseInfo) -> R:
+    """Decode an answer; one that begins as an object and doesn't end as one was cut."""
+    try:
+        return decode_result(body, cls, info)
+    except APIResponseValidationError as exc:
+        exc.retryable = body.lstrip().startswith(b"{")
+        raise
 
 
 async def _read_body(response: HTTPResponse) -> bytes:

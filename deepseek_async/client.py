@@ -105,11 +105,12 @@ class AsyncDeepSeek:
             or os.environ.get("DEEPSEEK_API_BASE")
             or DEFAULT_BASE_URL
         )
-        named = os.environ.get("DEEPSEEK_DIALECT") if dialect == "auto" else None
+        asked = (os.environ.get("DEEPSEEK_DIALECT") or dialect) if dialect == "auto" else dialect
         settings = Settings(
             api_key=key if callable(key) else check_api_key(key),
             base_url=url,
-            dialect=resolve_dialect(named or dialect, url),
+            dialect=resolve_dialect(asked, url),
+            dialect_asked=asked,
             timeout=as_timeouts(timeout),
             max_retries=check_retries(max_retries),
             default_headers=check_headers(default_headers or {}),
@@ -171,10 +172,13 @@ class AsyncDeepSeek:
             changes["api_key"] = key if callable(key) else check_api_key(key)
         if "base_url" in options:
             changes["base_url"] = normalize_base_url(options["base_url"])
-            changes["dialect"] = resolve_dialect("auto", changes["base_url"])
         if "dialect" in options:
-            url = changes.get("base_url", settings.base_url)
-            changes["dialect"] = resolve_dialect(options["dialect"], url)
+            changes["dialect_asked"] = options["dialect"]
+        if "base_url" in options or "dialect" in options:
+            changes["dialect"] = resolve_dialect(
+                changes.get("dialect_asked", settings.dialect_asked),
+                changes.get("base_url", settings.base_url),
+            )
         if "timeout" in options:
             changes["timeout"] = as_timeouts(options["timeout"])
         if "max_retries" in options:

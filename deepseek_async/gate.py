@@ -12,24 +12,54 @@ from deepseek_async.policy.concurrency import ConcurrencyLimit
 
 
 class _Waiter:
-    __slots__ = ("future", "granted", "loop")
+    """A task that waits for a slot.
+
+    Attributes:
+        gone: Whether it has given up.
+    """
+
+    __slots__ = ("_future", "_loop", "_open", "_slot", "gone")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.future: asyncio.Future[None] = loop.create_future()
-        self.granted = False
+        self._loop = loop
+        self._future: asyncio.Future[None] = loop.create_future()
+        # Tokens: to take one is atomic, whatever thread or finalizer comes first. The first is
+        # for the one who ends the waiting, the second for the one who then gives the slot back.
+        self._open = [None]
+        self._slot = [None]
+        self.gone = False
+
+    async def wait(self) -> None:
+        await self._future
+
+    def give_up(self) -> bool:
+        """Wait no longer; True if a slot was granted in the same moment, to be given back."""
+        self.gone = True
+        return not _take(self._open) and _take(self._slot)
+
+    def grant(self) -> bool:
+        """End the waiting; False if it has been given up."""
+        return _take(self._open)
 
     def wake(self) -> bool:
-        """Resume the waiting task; False if its loop is gone."""
+        """Resume the task; False if its loop is gone and the slot is to be taken back."""
         try:
-            self.loop.call_soon_threadsafe(self._set_result)
+            self._loop.call_soon_threadsafe(self._set_result)
         except RuntimeError:
-            return False
+            return not _take(self._slot)
         return True
 
     def _set_result(self) -> None:
-        if not self.future.done():
-            self.future.set_result(None)
+        if not self._future.done():
+            self._future.set_result(None)
+
+
+def _take(token: list[None]) -> bool:
+    try:
+        token.pop()
+    except IndexError:
+        return False
+    return True
 
 
 class Gate:
@@ -43,57 +73,87 @@ class Gate:
         self._limit = limit
         self._lock = threading.Lock()
         self._waiters: deque[_Waiter] = deque()
+        # Slots given back but not yet handed on; appended to without the lock.
+        self._returned: deque[None] = deque()
         self.active = 0
         """How many slots are taken."""
 
     async def acquire(self) -> None:
         """Take a slot, after those who came before."""
+        waiter = None
         with self._lock:
             if not self._waiters and self.active < self._limit():
                 self.active += 1
-                return
-            waiter = _Waiter(asyncio.get_running_loop())
-            self._waiters.append(waiter)
+            else:
+                waiter = _Waiter(asyncio.get_running_loop())
+                self._waiters.append(waiter)
+                # A limit that rose by itself has room for those who wait.
+                self._grant()
+        self._hand_on()
+        if waiter is None:
+            return
         try:
-            await waiter.future
+            await waiter.wait()
         except BaseException:
-            with self._lock:
-                if not waiter.granted:
-                    self._waiters.remove(waiter)
-                    raise
-            # The slot was given to us in the moment we were cancelled.
-            self.release()
+            # Also when the garbage collector ends a task of a loop that is gone.
+            if waiter.give_up():
+                self.release()
             raise
 
     def release(self) -> None:
-        """Give a slot back. May be called from any thread."""
-        with self._lock:
-            self.active -= 1
-            while self._waiters and self.active < self._limit():
-                waiter = self._waiters.popleft()
-                waiter.granted = True
-                self.active += waiter.wake()
+        """Give a slot back. May be called from any thread, and from finalizers.
+
+        A finalizer may run in the middle of any of these methods, in the thread that holds the
+        lock. So this never waits for the lock: whoever holds it hands the slot on.
+        """
+        self._returned.append(None)
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Give what was returned to those who wait; to be called whenever the lock was held."""
+        while self._returned and self._lock.acquire(blocking=False):
+            try:
+                while self._returned:
+                    self._returned.popleft()
+                    self.active -= 1
+                self._grant()
+            finally:
+                self._lock.release()
+
+    def _grant(self) -> None:
+        waiters = self._waiters
+        while waiters and (waiters[0].gone or self.active < self._limit()):
+            waiter = waiters.popleft()
+            if waiter.grant():
+                self.active += 1
+                if not waiter.wake():
+                    self.active -= 1
 
 
 class Slot:
     """The place of one attempt; given back once, however often that is asked for."""
 
-    __slots__ = ("_gate", "_limit")
+    __slots__ = ("_gate", "_held", "_limit")
 
-    def __init__(self, gate: Gate | None, limit: ConcurrencyLimit | None) -> None:
+    def __init__(self, gate: Gate, limit: ConcurrencyLimit | None) -> None:
         self._gate = gate
         self._limit = limit
+        self._held = True
 
     def refused(self, error: ConcurrencyLimitError) -> None:
-        """Take note that the server found too many requests under way."""
-        if self._limit is not None and self._gate is not None:
-            self._limit.refused(time.monotonic(), self._gate.active, error.limit)
+        """Take note that the server found too many requests under way.
+
+        The place may have been given back already: it is with the end of the error's body.
+        """
+        if self._limit is not None:
+            active = self._gate.active + (not self._held)
+            self._limit.refused(time.monotonic(), active, error.limit)
 
     def release(self) -> None:
         """Give the place back."""
-        gate, self._gate = self._gate, None
-        if gate is not None:
-            gate.release()
+        if self._held:
+            self._held = False
+            self._gate.release()
 
     def __del__(self) -> None:
         self.release()

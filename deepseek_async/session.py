@@ -14,7 +14,6 @@ import os
 import socket
 import ssl as ssl_module
 import threading
-import urllib.request
 import warnings
 import weakref
 from collections import deque
@@ -245,6 +244,9 @@ def _proxies(proxy: str | None, trust_env: bool) -> Mapping[str, str]:
         return {"http": proxy, "https": proxy}
     if not trust_env:
         return {}
+    # Imported here: it brings a whole HTTP client along.
+    import urllib.request
+
     return urllib.request.getproxies_environment()
 
 
@@ -438,7 +440,6 @@ class _Pool:
         session = self._session
         if session is None or session.closed:
             raise APIConnectionError("the session was closed")
-        url, proxy = self._address(request)
         body: Any = request.body
         if body is not None and len(body) > _LARGE_BODY:
             body = io.BytesIO(body)
@@ -446,6 +447,7 @@ class _Pool:
         token = _attempt.set(attempt)
         connect = clocks.timeouts.connect
         try:
+            url, proxy = self._address(request)
             return await session.request(
                 request.method,
                 url,
@@ -458,7 +460,7 @@ class _Pool:
                 timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_read=None),
                 read_bufsize=READ_BUFFER,
             )
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
+        except (aiohttp.ClientError, OSError, ValueError, TypeError) as exc:
             error = _connection_error(exc, urlsplit(request.url).netloc, connect, attempt.reused)
             cause = exc
         finally:
@@ -517,6 +519,8 @@ _guards = weakref.WeakKeyDictionary()
 
 
 def _bypasses_proxy(host: str, proxies: Mapping[str, str]) -> bool:
+    import urllib.request
+
     # Undocumented but old; it knows the rules of no_proxy.
     return bool(cast("Any", urllib.request).proxy_bypass_environment(host, dict(proxies)))
 

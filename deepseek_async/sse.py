@@ -178,7 +178,7 @@ class SSEDecoder:
         value = value.removeprefix(b" ")
         if name == b"data":
             # The LF that joins the lines counts: empty data lines have a size, too.
-            self._data_size += len(value) + 1
+            self._data_size += len(value) + (1 if self._data else 0)
             self._data.append(value)
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")

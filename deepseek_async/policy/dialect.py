@@ -1,5 +1,6 @@
 """What a host is known to be, and which of its addresses a request goes to."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -21,6 +22,9 @@ CONCURRENCY_CEILINGS: Mapping[str, int] = {
     "deepseek-v4-pro": 500,
 }
 
+# Parsers disagree about these: some drop them, some end the host there.
+_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f\\]")
+
 
 def normalize_base_url(base_url: str) -> str:
     """Check a base URL and return it without trailing slashes; its path is kept.
@@ -41,9 +45,14 @@ def normalize_base_url(base_url: str) -> str:
     if parts.username is not None or parts.password is not None:
         # Not quoted: it holds a secret.
         raise PreflightError("base_url must not hold a user name or password; pass api_key instead")
-    if parts.query or parts.fragment:
+    if "?" in url or "#" in url:
         raise PreflightError(
             f"base_url must not have a query or fragment (pass extra_query), got {base_url!r}"
+        )
+    if _NOT_IN_URLS.search(url):
+        raise PreflightError(
+            f"base_url must not hold white space, control characters or backslashes, "
+            f"got {base_url!r}"
         )
     if parts.path.endswith("/completions"):
         raise PreflightError(

@@ -1,8 +1,8 @@
 """Whether to send a request again, and when."""
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from deepseek_async.errors import APIStatusError, APITimeoutError, DeepSeekError, TotalTimeoutError
 from deepseek_async.types.http import Headers
@@ -71,6 +71,9 @@ def retry_after(headers: Headers, now: float) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
+        # The email package takes long to import, and DeepSeek has not been seen to send a date.
+        from email.utils import parsedate_to_datetime
+
         try:
             moment = parsedate_to_datetime(value)
         except ValueError:
@@ -79,4 +82,4 @@ def retry_after(headers: Headers, now: float) -> float | None:
             moment = moment.replace(tzinfo=UTC)
         seconds = (moment - datetime.fromtimestamp(now, UTC)).total_seconds()
     # "nan" and "inf" are numbers to float(); neither is a time to wait.
-    return max(seconds, 0.0) if seconds < 1e9 else None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
