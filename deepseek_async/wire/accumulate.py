@@ -25,6 +25,7 @@ class _GrowingChoice:
     __slots__ = (
         "_extra",
         "_logprobs",
+        "_logprobs_extra",
         "_message_extra",
         "content",
         "finish_reason",
@@ -42,6 +43,7 @@ class _GrowingChoice:
         self.tool_calls = ToolCallAssembler()
         self.finish_reason: str | None = None
         self._logprobs: Logprobs | None = None
+        self._logprobs_extra: dict[str, Any] = {}
         self._extra: dict[str, Any] = {}
         self._message_extra: dict[str, Any] = {}
 
@@ -79,6 +81,8 @@ class _GrowingChoice:
         self._logprobs.reasoning_content = _extended(
             self._logprobs.reasoning_content, logprobs.reasoning_content
         )
+        if logprobs.model_extra:
+            _merge(self._logprobs_extra, logprobs.model_extra)
 
     def build(self) -> Choice:
         extra = _copied(self._message_extra) or {}
@@ -91,6 +95,7 @@ class _GrowingChoice:
             logprobs = Logprobs(
                 content=_extended(None, logprobs.content),
                 reasoning_content=_extended(None, logprobs.reasoning_content),
+                model_extra=_copied(self._logprobs_extra),
             )
         return Choice(
             index=self.index,
@@ -160,7 +165,7 @@ class ChatAccumulator:
             return
         for chunk in chunks:
             self.chunks += 1
-            if not self._id:
+            if not self._id or not self._model:
                 self._add_head(chunk)
             for choice in chunk.choices:
                 if choice.index == 0:
@@ -187,8 +192,8 @@ class ChatAccumulator:
                 self.usage = chunk.usage
 
     def _add_head(self, chunk: ChatCompletionChunk) -> None:
-        """Take what describes the answer from the first chunk that has it."""
-        self._id = chunk.id
+        """Take what describes the answer from the first chunks that have it."""
+        self._id = self._id or chunk.id
         self._created = self._created or chunk.created
         self._model = self._model or chunk.model
         self._system_fingerprint = self._system_fingerprint or chunk.system_fingerprint

@@ -2,12 +2,11 @@
 
 from typing import Generic, TypeVar
 
-import msgspec
-
 from deepseek_async.errors import EventTooLargeError
 from deepseek_async.sse import MAX_EVENT_SIZE, LineSplitter, event_too_large
 from deepseek_async.types.model import Model
 from deepseek_async.wire.codec import NotAnObjectError, decode, decoder_for
+from deepseek_async.wire.repair import UNREADABLE
 
 C = TypeVar("C", bound=Model)
 
@@ -99,26 +98,23 @@ class ChunkDecoder(Generic[C]):
         decode_line = self._decode
         try:
             chunks = [decode_line(line[6:]) for line in starts if line[:7] == b"data: {"]
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return self._events(lines)
         if len(chunks) != len(starts):
             if not self.events:
                 # What comes before the first chunk is counted apart.
                 return self._events(lines)
+            comments = 0
             for line in starts:
                 if line[:1] == b":":
-                    self.comments += 1
+                    comments += 1
                 elif line[:7] != b"data: {" and line.startswith(b"data"):
-                    return self._again(lines)
+                    return self._events(lines)
+            self.comments += comments
         self.done = done
         if last is not None and not done:
             self._field(last)
         return chunks
-
-    def _again(self, lines: list[bytes]) -> list[C]:
-        """Go the general way although comments have been counted."""
-        self.comments -= sum(line[:1] == b":" for line in lines[::2])
-        return self._events(lines)
 
     def _events(self, lines: list[bytes]) -> list[C]:
         """Decode lines of any kind."""
@@ -144,8 +140,9 @@ class ChunkDecoder(Generic[C]):
             if line[:1] == b":":
                 self.comments += 1
             return
+        # The LF that joins the lines counts: empty data lines have a size, too.
+        self._data_size += len(value) + (1 if self._data else 0)
         self._data.append(value)
-        self._data_size += len(value) + 1
         if self._data_size > self._max_event_size:
             self.failure = event_too_large(self._max_event_size)
 

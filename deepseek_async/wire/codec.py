@@ -23,7 +23,7 @@ from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk, ChatC
 from deepseek_async.types.fim import Completion
 from deepseek_async.types.http import ResponseInfo
 from deepseek_async.types.model import Model, Result
-from deepseek_async.wire.repair import parse_json, repair
+from deepseek_async.wire.repair import UNREADABLE, parse_json, repair
 
 M = TypeVar("M", bound=Model)
 R = TypeVar("R", bound=Result)
@@ -58,7 +58,7 @@ def decode(data: bytes, cls: type[M]) -> M:
     """
     try:
         return cast("M", _decoders[cls].decode(data))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return repair(decode_object(data), cls)
 
 
@@ -164,9 +164,7 @@ def error_for(response: ResponseInfo, body: bytes) -> APIStatusError:
         body=payload,
         retryable=status in RETRYABLE_STATUSES or status >= 500,
     )
-    if isinstance(error, ConcurrencyLimitError):
-        error.limit = _first_int(_CONCURRENCY_LIMIT, message)
-        error.current = _first_int(_CONCURRENCY_CURRENT, message)
+    _read_limits(error)
     return error
 
 
@@ -182,6 +180,12 @@ def _class_for(status: int, message: str) -> type[APIStatusError]:
     if status in STATUS_ERRORS:
         return STATUS_ERRORS[status]
     return InternalServerError if status >= 500 else APIStatusError
+
+
+def _read_limits(error: APIStatusError) -> None:
+    if isinstance(error, ConcurrencyLimitError):
+        error.limit = _first_int(_CONCURRENCY_LIMIT, error.message)
+        error.current = _first_int(_CONCURRENCY_CURRENT, error.message)
 
 
 def _first_int(pattern: re.Pattern[str], text: str) -> int | None:
@@ -242,13 +246,15 @@ def status_of(error: object) -> int | None:
     fields = cast("dict[str, Any]", error)
     for key in ("code", "status", "type"):
         value = fields.get(key)
-        if isinstance(value, str):
-            if value.isascii() and value.isdigit() and len(value) == 3:
-                value = int(value)
-            elif value in _STATUS_WORDS:
-                return _STATUS_WORDS[value]
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
+            value = int(value)
         if isinstance(value, int) and 400 <= value <= 599:
             return value
+    # DeepSeek's `code` is "invalid_request_error" for a wrong key as well; `type` knows better.
+    for key in ("type", "code", "status"):
+        value = fields.get(key)
+        if isinstance(value, str) and value in _STATUS_WORDS:
+            return _STATUS_WORDS[value]
     return None
 
 
@@ -266,13 +272,15 @@ def error_in_body(error: object, response: ResponseInfo) -> APIStatusError:
     message = error_message(error)
     status = status_of(error)
     cls = APIStatusError if status is None else _class_for(status, message)
-    return cls(
+    exc = cls(
         message,
         status_code=response.status if status is None else status,
         response=response,
         body=error,
         retryable=is_retryable(error),
     )
+    _read_limits(exc)
+    return exc
 
 
 def _encode_hook(value: object) -> object:
@@ -283,7 +291,7 @@ def _encode_hook(value: object) -> object:
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return dump(exclude_none=True)
-    raise NotImplementedError
+    raise NotImplementedError(f"it holds an object of type {type(value).__name__}")
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_encode_hook, decimal_format="number")
@@ -310,7 +318,8 @@ def encode_request(request: msgspec.Struct, extra_body: Mapping[str, Any] | None
             f"{exc.object[max(0, exc.start - 20) : exc.start]!r}), which is not valid Unicode; "
             "clean it with text.encode('utf-8', 'replace').decode()"
         ) from exc
-    except (TypeError, NotImplementedError, msgspec.MsgspecError, RecursionError) as exc:
+    # RuntimeError: objects nobody can encode, and nesting without end.
+    except (TypeError, ValueError, RuntimeError, msgspec.MsgspecError) as exc:
         raise PreflightError(f"the request can't be encoded as JSON: {exc}") from exc
 
 
@@ -338,5 +347,6 @@ def replay_message(message: ChatCompletionMessage) -> dict[str, Any]:
             }
             for call in message.tool_calls
         ]
-    fields.update(message.model_extra or {})
+    extra = message.model_extra or {}
+    fields.update({name: value for name, value in extra.items() if value is not None})
     return fields

@@ -21,6 +21,11 @@ M = TypeVar("M", bound=Model)
 REASONING_ALIASES = ("reasoning", "reasoning_text")
 
 
+#: What a strict decoder raises for bytes that may still be readable: another shape than the
+#: type's; text that is not UTF-8; nesting too deep to follow.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 class _Field(NamedTuple):
     name: str
     annotation: Any
@@ -119,11 +124,12 @@ def parse_json(data: bytes) -> Any:
     """
     try:
         return msgspec.json.decode(data)
-    except msgspec.DecodeError:
-        # NaN, Infinity, lone surrogates: not JSON by the book, but hosts send them. What is
-        # not UTF-8 and the surrogates become U+FFFD, so that the text can be sent again.
-        text = data.decode("utf-8", "replace")
-        return json.loads(text, object_pairs_hook=_clean_object)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # NaN, Infinity, lone surrogates, raw control characters, a BOM: not JSON by the book,
+        # but hosts send them. What is not UTF-8 and the surrogates become U+FFFD, so that the
+        # text can be sent again.
+        text = data.decode("utf-8-sig", "replace")
+        return json.loads(text, strict=False, object_pairs_hook=_clean_object)
 
 
 def _clean_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

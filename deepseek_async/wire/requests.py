@@ -60,7 +60,7 @@ def chat_request(params: Mapping[str, Any], *, stream: bool, dialect: Dialect) -
     fields["messages"] = _messages(fields["messages"])
     if "thinking" in fields:
         fields["thinking"] = _thinking(fields["thinking"])
-    if fields.get("tools") is not None and "tools" in fields:
+    if fields.get("tools") is not None:
         fields["tools"] = _items("tools", fields["tools"])
     if isinstance(stop := fields.get("stop"), Iterable) and not isinstance(stop, str):
         fields["stop"] = list(cast("Iterable[str]", stop))

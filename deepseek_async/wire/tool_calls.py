@@ -15,14 +15,25 @@ class OpenCall:
 
     Attributes:
         index: Position among the calls of the answer.
+        sent_index: The index that the host gave it first; some give every call 0.
         id: The first id that came, "" if none did.
         name: The first name that came, "" if none did.
     """
 
-    __slots__ = ("arguments", "extra", "function_extra", "id", "index", "name", "type")
+    __slots__ = (
+        "arguments",
+        "extra",
+        "function_extra",
+        "id",
+        "index",
+        "name",
+        "sent_index",
+        "type",
+    )
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, sent_index: int | None) -> None:
         self.index = index
+        self.sent_index = sent_index
         self.id = ""
         self.name = ""
         self.type = "function"
@@ -109,7 +120,7 @@ class ToolCallAssembler:
         """Return the call that a piece belongs to, a new one if it starts one."""
         call = self._known(delta, position, count)
         if call is None:
-            call = OpenCall(len(self._calls) if delta.index is None else delta.index)
+            call = OpenCall(self._free_index(delta.index), delta.index)
             self._calls.append(call)
         if delta.id:
             self._by_id.setdefault(delta.id, call)
@@ -118,6 +129,13 @@ class ToolCallAssembler:
             self._by_index[delta.index] = call
         self._last = call
         return call
+
+    def _free_index(self, index: int | None) -> int:
+        """Return the index of a new call: the host's own, unless another call has it."""
+        taken = {call.index for call in self._calls}
+        if index is not None and index not in taken:
+            return index
+        return max(taken, default=-1) + 1
 
     def _known(self, delta: ToolCallDelta, position: int, count: int) -> OpenCall | None:
         at_index = None if delta.index is None else self._by_index.get(delta.index)
@@ -128,7 +146,7 @@ class ToolCallAssembler:
             if at_index is not None and at_index.id in ("", delta.id):
                 return at_index
             known = self._by_id.get(delta.id)
-            if known is not None and name and delta.index not in (None, known.index):
+            if known is not None and name and delta.index not in (None, known.sent_index):
                 return None
             return known
         if delta.index is not None:
