@@ -263,7 +263,7 @@ def test_calls_are_told_apart_without_keeping_arguments(
 
 
 def test_a_later_id_does_not_overwrite_the_first() -> None:
-    call = OpenCall(0)
+    call = OpenCall(0, 0)
     for call_id in ("A", "B", "", None):
         call.add(piece(0, call_id), keep=True)
     assert call.id == "A"
