@@ -79,6 +79,7 @@ class HTTPResponse:
         "_on_end",
         "_pool",
         "_response",
+        "_taken",
         "_timer",
         "info",
     )
@@ -97,8 +98,17 @@ class HTTPResponse:
         self._loop = asyncio.get_running_loop()
         self._broken: APIConnectionError | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.info = ResponseInfo(response.status, Headers(response.headers.items()))
-        self._watch(self._loop.time())
+        # How many bytes of the body have been read.
+        self._taken = 0
+        headers = response.headers
+        self.info = ResponseInfo(
+            response.status,
+            Headers(headers.items()),
+            headers.get("x-ds-trace-id") or headers.get("x-request-id"),
+        )
+        if clocks.total_deadline is not None:
+            # It runs out whether the body is read or not.
+            self._watch(self._loop.time())
 
     async def read(self) -> bytes:
         """Return the bytes that have arrived, waiting for the first; b"" at the end.
@@ -116,12 +126,14 @@ class HTTPResponse:
         response = self._response
         if response is None:
             raise APIConnectionError("the response has been read to its end or closed")
-        loop, clocks = self._loop, self._clocks
-        clocks.wait(loop.time())
-        if self._timer is None:
-            self._watch(loop.time())
+        clocks, content = self._clocks, response.content
+        if content.total_bytes == self._taken and not content.is_eof():
+            now = self._loop.time()
+            clocks.wait(now)
+            if self._timer is None:
+                self._watch(now)
         try:
-            block = await response.content.readany()
+            block = await content.readany()
         except APITimeoutError as exc:
             # Our own, thrown into the reader by the timer.
             exc.request_id = self.info.request_id
@@ -144,7 +156,9 @@ class HTTPResponse:
             self.close()
             raise
         finally:
-            clocks.stop(loop.time())
+            if clocks.waiting:
+                clocks.stop(self._loop.time())
+        self._taken += len(block)
         if not block:
             self._ended()
         return block

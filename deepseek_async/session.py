@@ -283,22 +283,39 @@ def _socket_factory(address: Any) -> socket.socket:
     return sock
 
 
-def _connector(ssl: ssl_module.SSLContext | bool) -> "aiohttp.TCPConnector":
-    import aiohttp
+# Which response was last read from an open connection, by aiohttp's protocol object.
+_Readers = dict[Any, "weakref.ref[HTTPResponse] | None"]
 
-    served: weakref.WeakSet[Any] = weakref.WeakSet()
+
+def _watch(readers: _Readers, protocol: Any) -> bool:
+    """Make sure that a reader is told when its connection closes.
+
+    When the chunk framing of a body is broken, aiohttp closes the connection without a word to
+    the one who reads the body (seen with 3.14.5): it would wait for ever.
+
+    Returns:
+        Whether the connection was known, and so has served a request before.
+    """
+    if protocol in readers:
+        return True
+    closed = protocol.closed
+    if closed is not None:
+        readers[protocol] = None
+        closed.add_done_callback(functools.partial(_connection_closed, readers, protocol))
+    return False
+
+
+def _connector(ssl: ssl_module.SSLContext | bool, readers: _Readers) -> "aiohttp.TCPConnector":
+    import aiohttp
 
     class Connector(aiohttp.TCPConnector):
         """Tells the request whether its connection has served another one before."""
 
         async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109
             connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
-            if protocol in served:
-                if (attempt := _attempt.get()) is not None:
-                    attempt.reused = True
-            else:
-                served.add(protocol)
+            known = _watch(readers, connection.protocol)
+            if known and (attempt := _attempt.get()) is not None:
+                attempt.reused = True
             return connection
 
     # No limit here: the gate is before it. aiohttp's default of 100 connections would let the
@@ -321,15 +338,11 @@ class _Pool:
         self._ssl = ssl
         self._loop: asyncio.AbstractEventLoop | None = None
         self._guard: AsyncGenerator[None] | None = None
-        # Responses whose body is being read.
-        self._responses: weakref.WeakSet[HTTPResponse] = weakref.WeakSet()
         # Those whose answer is complete but whose HTTP body has not ended; and in the order in
         # which they will be free, those that no request waits for.
         self._endings: set[Ending] = set()
         self._unclaimed: deque[Ending] = deque()
-        # Which response is read from a connection, by aiohttp's protocol object.
-        self._reading: weakref.WeakKeyDictionary[Any, weakref.ref[HTTPResponse]]
-        self._reading = weakref.WeakKeyDictionary()
+        self._readers: _Readers = {}
         self._urls: dict[tuple[str, frozenset[tuple[str, str]]], tuple[URL, str | None]] = {}
 
     @property
@@ -343,7 +356,7 @@ class _Pool:
             import aiohttp
 
             self._session = aiohttp.ClientSession(
-                connector=_connector(self._ssl),
+                connector=_connector(self._ssl, self._readers),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 read_bufsize=READ_BUFFER,
@@ -370,8 +383,10 @@ class _Pool:
             await self._guard.aclose()
 
     def _close_responses(self) -> None:
-        for response in list(self._responses):
-            response.close()
+        for reference in list(self._readers.values()):
+            response = None if reference is None else reference()
+            if response is not None:
+                response.close()
         for ending in list(self._endings):
             ending.give_up()
 
@@ -414,25 +429,11 @@ class _Pool:
         finally:
             clocks.stop(loop.time())
         result = HTTPResponse(self, response, clocks, on_end)
-        self._responses.add(result)
         if response.connection is not None:
-            self._watch_connection(response.connection.protocol, result)
+            protocol = response.connection.protocol
+            _watch(self._readers, protocol)
+            self._readers[protocol] = weakref.ref(result)
         return result
-
-    def _watch_connection(self, protocol: Any, response: HTTPResponse) -> None:
-        """Tell the response when its connection closes.
-
-        When the chunk framing of a body is broken, aiohttp closes the connection without a word
-        to the one who reads the body (seen with 3.14.5): it would wait for ever.
-        """
-        if protocol not in self._reading:
-            closed = protocol.closed
-            if closed is None:
-                return
-            closed.add_done_callback(
-                functools.partial(_connection_closed, self._reading, weakref.ref(protocol))
-            )
-        self._reading[protocol] = weakref.ref(response)
 
     async def _request(self, request: HTTPRequest, clocks: Clocks) -> "ClientResponse":
         import aiohttp
@@ -457,7 +458,7 @@ class _Pool:
                 raise_for_status=False,
                 proxy=proxy,
                 ssl=self._ssl,
-                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_read=None),
+                timeout=_client_timeout(connect),
                 read_bufsize=READ_BUFFER,
             )
         except (aiohttp.ClientError, OSError, ValueError, TypeError) as exc:
@@ -498,17 +499,20 @@ class _Pool:
             self._unclaimed.popleft()
 
 
-def _connection_closed(
-    reading: "weakref.WeakKeyDictionary[Any, weakref.ref[HTTPResponse]]",
-    reference: "weakref.ref[Any]",
-    closed: "asyncio.Future[None]",
-) -> None:
+@functools.lru_cache(maxsize=64)
+def _client_timeout(connect: float | None) -> "aiohttp.ClientTimeout":
+    """Return aiohttp's form of the one clock that it keeps for us."""
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=None)
+
+
+def _connection_closed(readers: _Readers, protocol: Any, closed: "asyncio.Future[None]") -> None:
     if not closed.cancelled():
         # Looked at, so that asyncio does not complain that nobody did.
         closed.exception()
-    protocol = reference()
-    entry = None if protocol is None else reading.pop(protocol, None)
-    response = None if entry is None else entry()
+    reference = readers.pop(protocol, None)
+    response = None if reference is None else reference()
     if response is not None:
         response.connection_closed()
 

@@ -103,6 +103,6 @@ def needs_beta(messages: Sequence[Any], tools: Iterable[Any] | None) -> bool:
 
 
 def _get(value: Any, name: str) -> Any:
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         return cast("Mapping[str, Any]", value).get(name)
     return getattr(value, name, None)

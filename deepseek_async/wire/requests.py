@@ -62,7 +62,8 @@ def chat_request(params: Mapping[str, Any], *, stream: bool, dialect: Dialect) -
         fields["thinking"] = _thinking(fields["thinking"])
     if fields.get("tools") is not None:
         fields["tools"] = _items("tools", fields["tools"])
-    if isinstance(stop := fields.get("stop"), Iterable) and not isinstance(stop, str):
+    stop = fields.get("stop")
+    if stop is not None and not isinstance(stop, str) and isinstance(stop, Iterable):
         fields["stop"] = list(cast("Iterable[str]", stop))
     if stream:
         fields["stream"] = True
@@ -70,6 +71,9 @@ def chat_request(params: Mapping[str, Any], *, stream: bool, dialect: Dialect) -
 
 
 def _items(name: str, value: Any) -> list[Any]:
+    if type(value) is list:
+        # Nearly always; the abstract classes below take several times as long to ask.
+        return list(cast("list[Any]", value))
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise PreflightError(f"{name} must be a list, got {type(cast('Any', value)).__name__}")
     return list(cast("Iterable[Any]", value))
@@ -78,6 +82,8 @@ def _items(name: str, value: Any) -> list[Any]:
 def _messages(value: Any) -> list[Any]:
     messages = _items("messages", value)
     for i, message in enumerate(messages):
+        if type(message) is dict:
+            continue
         if isinstance(message, ChatCompletionMessage):
             messages[i] = replay_message(message)
         elif isinstance(message, str | bytes | int | float | list | tuple) or message is None:
