@@ -20,7 +20,8 @@ COMMANDS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 def name_of(program: str) -> str:
     """Name a program by the heading above it."""
     before = README[: README.index(program)]
-    return re.findall(r"^#+ (.*)$", before, re.MULTILINE)[-1] + f" {before.count('```python')}"
+    headings: list[str] = re.findall(r"^#+ (.*)$", before, re.MULTILINE)
+    return f"{headings[-1]} {before.count('```python')}"
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=map(name_of, PROGRAMS))
