@@ -1,0 +1,32 @@
+"""The entry of ``python -m deepseek_async`` and of the script ``deepseek-async``."""
+
+import sys
+
+# What the command line needs and the library doesn't; typer brings click up to 0.28.
+_EXTRA = frozenset({"click", "rich", "typer"})
+
+
+def main() -> int:
+    """Run the command line on ``sys.argv``.
+
+    Returns:
+        The exit status: 0 fine, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    try:
+        try:
+            from deepseek_async.cli.app import run
+        except ModuleNotFoundError as exc:
+            if (exc.name or "").partition(".")[0] not in _EXTRA:
+                raise
+            sys.stderr.write(
+                f'error: the command line needs {exc.name}: pip install "deepseek-async[cli]"\n'
+            )
+            return 2
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:
+        # While modules are imported, or again while the first Ctrl-C was being honoured.
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

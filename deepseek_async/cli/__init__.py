@@ -1,0 +1,1 @@
+"""The command line: what typer and rich make of the public names of the package."""

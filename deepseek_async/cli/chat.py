@@ -1,0 +1,254 @@
+"""``chat``: one question, or a conversation."""
+
+import asyncio
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from deepseek_async import ChatParams, MessageParam
+from deepseek_async.cli.answer import Answer, AnswerView, Follower
+from deepseek_async.cli.connection import Connection, Target, connect
+from deepseek_async.cli.failures import FAILED, FINE, UsageProblem, describe
+from deepseek_async.cli.meter import meter_line
+from deepseek_async.cli.screen import Screen
+from deepseek_async.errors import AuthenticationError, DeepSeekError
+
+_HELP = "/reset forgets the conversation, /exit or Ctrl-D leaves, Ctrl-C stops an answer"
+
+
+@dataclass(frozen=True)
+class ChatOptions:
+    """How answers are asked for and shown."""
+
+    model: str
+    system: str | None = None
+    thinking: bool = True
+    show_reasoning: bool = True
+
+    def params(self, messages: list[MessageParam]) -> ChatParams:
+        """Return the parameters of a request for the next answer."""
+        params: ChatParams = {"model": self.model, "messages": messages}
+        # Thinking is the server's default, and not every host knows the switch.
+        if not self.thinking:
+            params["thinking"] = False
+        return params
+
+    def beginning(self) -> list[MessageParam]:
+        """Return the messages that a conversation begins with."""
+        return [] if self.system is None else [{"role": "system", "content": self.system}]
+
+
+def piped_prompt() -> str | None:
+    """Read the prompt from standard input; None if that is a terminal.
+
+    Raises:
+        UsageProblem: If there is nothing to read.
+    """
+    # None if the process was started with its standard input closed.
+    stdin: Any = sys.stdin
+    if stdin is not None and stdin.isatty():
+        return None
+    prompt = "" if stdin is None else stdin.buffer.read().decode(errors="replace").strip()
+    if not prompt:
+        raise UsageProblem('no prompt: pass one, as in chat "Hello", or pipe one in')
+    return prompt
+
+
+async def ask_once(
+    prompt: str,
+    target: Target,
+    options: ChatOptions,
+    screen: Screen,
+) -> int:
+    """Ask one question and show the answer."""
+    async with connect(target) as connection:
+        view = AnswerView(screen, reasoning=options.show_reasoning)
+        messages = [*options.beginning(), {"role": "user", "content": prompt}]
+        answer = await Follower(screen, view).follow(connection, **options.params(messages))
+        _tell_meter(screen, answer)
+    return FINE
+
+
+def _tell_meter(screen: Screen, answer: Answer) -> None:
+    line = meter_line(answer.reading)
+    if answer.shortened is not None:
+        line = f"{line} · ended early: {answer.shortened}"
+    screen.note(line)
+
+
+def read_line(screen: Screen) -> Callable[[], str]:
+    """Return what prompts for a line and reads it, with the history of this session.
+
+    The history is not written to disk.
+    """
+    if screen.console.is_terminal and sys.stdout.isatty():
+        # Its import alone gives input() line editing and a history; not every Python has it.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("readline")
+        return lambda: input("> ")
+
+    def read() -> str:
+        # input() would prompt on stdout, into the file that takes the answers.
+        screen.notes.print("> ", end="")
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line
+
+    return read
+
+
+def converse(
+    read: Callable[[], str],
+    target: Target,
+    options: ChatOptions,
+    screen: Screen,
+) -> int:
+    """Hold a conversation until the user leaves.
+
+    The event loop runs in a thread of its own, so that the connection lives on while this one
+    waits for the user, and Ctrl-C reaches whichever of the two is at work.
+
+    Args:
+        read: Reads a line; raises EOFError when the user leaves.
+        target: The server.
+        options: How to ask and show.
+        screen: Where to show.
+    """
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(connect(target)) as connection,
+    ):
+        name = "the built-in simulator" if target.simulate else options.model
+        screen.note(f"{name} · {_HELP}")
+        conversation = _Conversation(portal, connection, options, screen)
+        while True:
+            try:
+                status = conversation.step(read)
+            except EOFError:
+                screen.notes.print()
+                return FINE
+            except KeyboardInterrupt:
+                conversation.interrupt()
+                continue
+            if status is not None:
+                return status
+
+
+class _Conversation:
+    def __init__(
+        self,
+        portal: BlockingPortal,
+        connection: Connection,
+        options: ChatOptions,
+        screen: Screen,
+    ) -> None:
+        self._portal = portal
+        self._connection = connection
+        self._options = options
+        self._screen = screen
+        self._messages = options.beginning()
+        self._turn: _Turn | None = None
+
+    def step(self, read: Callable[[], str]) -> int | None:
+        """Read one line and do what it says; an exit status ends the conversation."""
+        line = read().strip()
+        # Pasted bytes that are not UTF-8 come as surrogates.
+        prompt = line.encode(errors="surrogateescape").decode(errors="replace")
+        match prompt:
+            case "":
+                return None
+            case "/exit" | "/quit":
+                return FINE
+            case "/reset":
+                self._messages = self._options.beginning()
+                self._screen.note("forgotten")
+                return None
+            case "/help":
+                self._screen.note(_HELP)
+                return None
+            case _:
+                return self._ask(prompt)
+
+    def interrupt(self) -> None:
+        """Stop the answer that is coming, if one is."""
+        turn = self._turn
+        if turn is None:
+            self._screen.notes.print()
+            self._screen.note("/exit or Ctrl-D leaves")
+            return
+        self._portal.call(turn.stop)
+        self._screen.note("stopped")
+        if turn.text:
+            # It stays part of the conversation: the user has seen it and may refer to it.
+            self._messages.append({"role": "assistant", "content": turn.text})
+        else:
+            self._messages.pop()
+        self._turn = None
+
+    def _ask(self, prompt: str) -> int | None:
+        messages = self._messages
+        messages.append({"role": "user", "content": prompt})
+        self._turn = turn = _Turn(self._connection, self._options, self._screen, list(messages))
+        outcome = self._portal.call(turn.run)
+        self._turn = None
+        if outcome == "done" and turn.message is not None:
+            messages.append(turn.message)
+            return None
+        messages.pop()
+        # No other question will be answered either.
+        return FAILED if outcome == "refused" else None
+
+
+class _Turn:
+    """One answer of a conversation, run in the event loop."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        options: ChatOptions,
+        screen: Screen,
+        messages: list[MessageParam],
+    ) -> None:
+        self._connection = connection
+        self._options = options
+        self._screen = screen
+        self._messages = messages
+        view = AnswerView(screen, reasoning=options.show_reasoning)
+        self._follower = Follower(screen, view)
+        self._task: asyncio.Task[Answer] | None = None
+        self.message: MessageParam | None = None
+
+    @property
+    def text(self) -> str:
+        """The text that has come."""
+        return self._follower.text
+
+    async def run(self) -> Literal["done", "failed", "refused"]:
+        """Show the answer; failures are shown too."""
+        params = self._options.params(self._messages)
+        # A task of its own: the thread that waits for this one may be interrupted.
+        self._task = asyncio.create_task(self._follower.follow(self._connection, **params))
+        await asyncio.wait({self._task})
+        if self._task.cancelled():
+            return "failed"
+        try:
+            answer = self._task.result()
+        except DeepSeekError as exc:
+            self._screen.note(f"error: {describe(exc)}", "red")
+            return "refused" if isinstance(exc, AuthenticationError) else "failed"
+        _tell_meter(self._screen, answer)
+        if answer.completion.choices:
+            self.message = answer.completion.choices[0].message
+        return "done"
+
+    async def stop(self) -> None:
+        """Stop the answer, and return when nothing more is shown."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})

@@ -1,0 +1,125 @@
+"""Where output goes: answers to stdout, notes about them to stderr."""
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
+from rich.text import Text
+
+# Longer lines are hard to read.
+_MAX_WIDTH = 100
+
+
+class _Console(Console):
+    """A console that leaves a broken pipe to the command."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        # Rich would raise SystemExit, which ends an event loop halfway.
+        raise BrokenPipeError
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The two outputs of a command."""
+
+    console: Console
+    """Standard output."""
+
+    notes: Console
+    """Standard error."""
+
+    live: bool
+    """Whether standard output is a terminal on which lines can be redrawn."""
+
+    @property
+    def aside(self) -> Console:
+        """Where goes what is not the answer: not into a file or pipe that takes the answer."""
+        return self.console if self.live else self.notes
+
+    @property
+    def width(self) -> int:
+        """Columns for text, as of now: terminals are resized."""
+        return min(self.console.width, _MAX_WIDTH)
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Print a line on standard output; on a terminal it is wrapped at words."""
+        self.console.print(Text(text, style=style), soft_wrap=not self.live)
+
+    def note(self, text: str, style: str = "dim") -> None:
+        """Print a line beside the answer."""
+        self.aside.print(Text(text, style=style), soft_wrap=not self.live)
+
+
+def new_console(**options: Any) -> Console:
+    """Make a console that takes text for what it is: no markup, no colours by guess."""
+    return _Console(highlight=False, markup=False, emoji=False, **options)
+
+
+def open_screen(*, plain: bool = False) -> Screen:
+    """Make the screen of this process.
+
+    Args:
+        plain: Whether to do without colours and redrawing.
+    """
+    options: dict[str, Any] = {"force_terminal": False, "color_system": None} if plain else {}
+    console = new_console(**options)
+    notes = new_console(stderr=True, **options)
+    live = not plain and sys.stdout.isatty() and not console.is_dumb_terminal
+    return Screen(console, notes, live)
+
+
+class StatusLine:
+    """A line that says what is being waited for, and for how long; gone when that comes.
+
+    On a terminal it is redrawn every second, elsewhere printed once for each new text. Nothing
+    else may be printed while it is shown, and the cursor must be at the start of a line.
+    """
+
+    def __init__(self, console: Console, *, live: bool) -> None:
+        self._console = console
+        self._live = live
+        self._text = ""
+        self._since = 0.0
+        self._told = ""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def show(self, text: str, *, elapsed: float = 0.0) -> None:
+        """Say that ``text`` has been waited for since ``elapsed`` seconds."""
+        loop = asyncio.get_running_loop()
+        self._text = text
+        self._since = loop.time() - elapsed
+        if self._live:
+            self._draw()
+        elif text != self._told and elapsed > 0:
+            self._told = text
+            self._console.print(Text(f"{text}, {elapsed:.0f} s"), soft_wrap=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._erase()
+
+    def _draw(self) -> None:
+        loop = asyncio.get_running_loop()
+        elapsed = loop.time() - self._since
+        if self._timer is not None:
+            self._timer.cancel()
+        # At the next full second, so that none is skipped.
+        self._timer = loop.call_later(1.001 - elapsed % 1, self._draw)
+        # Nobody needs to know of a wait this short, and the line would flash.
+        if elapsed < 1:
+            return
+        self._erase()
+        line = Text(f"{self._text}, {elapsed:.0f} s", style="dim", overflow="ellipsis")
+        # One column less than there are: a full line may wrap, which can't be erased.
+        line.truncate(self._console.width - 1)
+        self._console.print(line, end="", soft_wrap=True)
+
+    def _erase(self) -> None:
+        self._console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))

@@ -1,0 +1,62 @@
+"""``simulate``: the simulator as a server of its own."""
+
+import asyncio
+import errno
+import shlex
+from typing import Any
+
+import msgspec
+
+from deepseek_async import simulator
+from deepseek_async.cli.screen import Screen
+
+
+async def serve(screen: Screen, host: str, port: int, options: dict[str, Any]) -> None:
+    """Run the simulator until cancelled.
+
+    Args:
+        screen: Where to say how to use it.
+        host: Address to listen on.
+        port: 0: any free one.
+        options: Further options of the simulator.
+
+    Raises:
+        OSError: If it can't listen there; the message says why.
+    """
+    sim = simulator.Simulator(host=host, port=port, **options)
+    try:
+        await sim.start()
+    except OSError as exc:
+        raise OSError(_reason(exc, host, port)) from exc
+    try:
+        _introduce(screen, sim.base_url)
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await sim.stop()
+
+
+def _reason(exc: OSError, host: str, port: int) -> str:
+    if exc.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use: choose another one with --port, or 0 for any"
+    return f"can't listen on {host} port {port}: {exc.strerror or exc}"
+
+
+def _introduce(screen: Screen, base_url: str) -> None:
+    body = {
+        "model": "deepseek-flash",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "stream": True,
+    }
+    curl = [
+        "curl -N",
+        f"{base_url}/chat/completions",
+        "-H 'Authorization: Bearer sk-any'",
+        "-H 'Content-Type: application/json'",
+        f"-d {shlex.quote(msgspec.json.encode(body).decode())}",
+    ]
+    screen.line(f"DeepSeek simulator on {base_url}, until Ctrl-C. Try it:", "bold")
+    screen.line()
+    screen.line(" ".join(curl))
+    screen.line()
+    screen.line(f'client = AsyncDeepSeek(api_key="sk-any", base_url="{base_url}")')
+    screen.line()
