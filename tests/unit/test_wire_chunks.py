@@ -228,17 +228,6 @@ STREAMS: dict[str, tuple[bytes, Outcome]] = {
     "HTML": (A + b"data: <html>\n\n", Outcome(["a"], failure=NotAnObjectError)),
     "a body that is no event stream": (b'{"error": {"message": "no"}}', Outcome([])),
     "an object of nothing": (A + b"data: {}\n\n" + DONE, Outcome(["a", None], True)),
-    "nesting without end": (
-        b'data: {"x": ' + b"[" * 5000 + b"]" * 5000 + b"}\n\n",
-        Outcome([], failure=NotAnObjectError),
-    ),
-    "nesting without end in a field of ours": (
-        b'data: {"id": "", "choices": [], "$model_extra": {"x": '
-        + b"[" * 5000
-        + b"]" * 5000
-        + b"}}\n\n",
-        Outcome([], failure=NotAnObjectError),
-    ),
     # Text.
     "characters of every length": (event("é你😀") + DONE, Outcome(["é你😀"], True)),
     "U+2028 and U+0085": (event("a\u2028b\u0085c") + DONE, Outcome(["a\u2028b\u0085c"], True)),
@@ -466,3 +455,14 @@ def test_blocks_of_many_events_give_every_chunk(join: int) -> None:
     size = len(LONG[0]) * join + 13
     blocks = [stream[i : i + size] for i in range(0, len(stream), size)]
     assert outcome(blocks).texts == ["x" * 8] * 2000
+
+
+@pytest.mark.parametrize("key", ["x", "$model_extra"])
+def test_nesting_without_end_is_no_json(key: str) -> None:
+    # How deep Python can go depends on its version; not as deep as this.
+    depth = 200_000
+    nested = b"[" * depth + b"]" * depth
+    decoder = ChunkDecoder(ChatCompletionChunk)
+    head = b'data: {"id": "", "choices": [], "' + key.encode() + b'": {"x": '
+    assert decoder.feed(head + nested + b"}}\n\n") == []
+    assert isinstance(decoder.failure, NotAnObjectError)
