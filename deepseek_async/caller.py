@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, cast
@@ -46,6 +47,13 @@ ApiKey = str | Callable[[], str | Awaitable[str]]
 # alternatives for every token.
 _MAX_BODY = 1 << 30
 
+# Seconds for the body of an error: its status says the most, and a place is held meanwhile.
+_ERROR_BODY_TIMEOUT = 5.0
+
+# What a header may be called (RFC 9110, section 5.6.2), but for those that frame the body.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
+
 _FORBIDDEN_IN_HEADERS = frozenset(map(chr, range(32))) - {"\t"} | {"\x7f"}
 
 
@@ -55,7 +63,7 @@ def check_api_key(key: object) -> str:
     Raises:
         PreflightError: If it can't be sent.
     """
-    if not isinstance(key, str) or not key:
+    if not isinstance(key, str) or not key.strip():
         raise PreflightError("the API key must be a non-empty string")
     for position, character in enumerate(key):
         if character in _FORBIDDEN_IN_HEADERS or character == "\t" or not character.isascii():
@@ -63,7 +71,7 @@ def check_api_key(key: object) -> str:
                 f"the API key has a character that can't be sent (U+{ord(character):04X} at "
                 f"position {position}); was it read from a file with its line end? Strip it"
             )
-    return key
+    return _Secret(key)
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -72,12 +80,40 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     Raises:
         PreflightError: If one can't be sent; its value is not quoted, it may be a secret.
     """
-    for name, value in headers.items():
-        if not _FORBIDDEN_IN_HEADERS.isdisjoint(name) or not _FORBIDDEN_IN_HEADERS.isdisjoint(
-            value
-        ):
+    for name, value in _pairs("headers", headers):
+        if not _FORBIDDEN_IN_HEADERS.isdisjoint(name + value):
             raise PreflightError(f"the header {name!r} has a control character in name or value")
+        if not _TOKEN.fullmatch(name) or name.lower() in _FRAMING:
+            raise PreflightError(f"{name!r} can't be set as a header")
     return dict(headers)
+
+
+def check_query(query: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return query parameters as pairs.
+
+    Raises:
+        PreflightError: If one can't be sent.
+    """
+    return tuple(_pairs("extra_query", query))
+
+
+def _pairs(what: str, mapping: object) -> list[tuple[str, str]]:
+    if not isinstance(mapping, Mapping):
+        raise PreflightError(f"{what} must be a mapping of names to texts")
+    items = list(cast("Mapping[object, object]", mapping).items())
+    for name, value in items:
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise PreflightError(f"{what}: {name!r} and its value must be texts")
+    return cast("list[tuple[str, str]]", items)
+
+
+class _Secret(str):
+    """A text that debuggers and tracebacks with local variables don't show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'****'"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +133,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         # Without the key, and without headers, which may hold others.
         return f"Settings(base_url={self.base_url!r}, dialect={self.dialect!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("base_url", self.base_url), ("dialect", self.dialect)]
 
 
 class Caller:
@@ -155,7 +194,7 @@ class Caller:
             url=base_url + path,
             headers=headers,
             body=body,
-            query=options.get("extra_query"),
+            query=check_query(options.get("extra_query") or {}),
         )
         timeout = as_timeouts(options["timeout"]) if "timeout" in options else settings.timeout
         retries = options.get("max_retries", settings.max_retries)
@@ -167,15 +206,23 @@ class Caller:
         if not isinstance(key, str):
             answer = key()
             key = check_api_key(await answer if inspect.isawaitable(answer) else answer)
-        return f"Bearer {key}"
+        return _Secret(f"Bearer {key}")
 
 
-def as_timeouts(value: Timeouts | float | None) -> Timeouts:
-    """Return the timeouts that an option stands for: a number is ``total``, None is none."""
+def as_timeouts(value: object) -> Timeouts:
+    """Return the timeouts that an option stands for: a number is ``total``, None is none.
+
+    Raises:
+        PreflightError: If it is neither, or not above 0.
+    """
     if isinstance(value, Timeouts):
         return value
     if value is None:
         return Timeouts(connect=None, idle=None, first_event=None, progress=None)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        raise PreflightError(
+            f"timeout must be Timeouts(...), a number of seconds above 0, or None, got {value!r}"
+        )
     return Timeouts(total=value)
 
 
@@ -185,7 +232,7 @@ def check_retries(value: object) -> int:
     Raises:
         PreflightError: If it is none.
     """
-    if not isinstance(value, int) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise PreflightError(f"max_retries must be a whole number from 0 up, got {value!r}")
     return value
 
@@ -215,6 +262,7 @@ class Call:
         self._max_retries = max_retries
         self._retries = 0
         self._stale_retried = False
+        self._key = ""
         self._clocks = Clocks(timeouts, streamed=streamed)
         self.attempts = 0
         self.info: ResponseInfo | None = None
@@ -253,6 +301,7 @@ class Call:
                     raise
                 raise self._out_of_time("while waiting for the API key or a free slot") from None
         try:
+            self._key = authorization.removeprefix("Bearer ")
             headers = {"Authorization": authorization, **self._request.headers}
             if not self.attempts:
                 self.sent_at = asyncio.get_running_loop().time()
@@ -289,8 +338,14 @@ class Call:
             DeepSeekError: ``error`` itself, if it is not to be retried.
         """
         if isinstance(error, APIError):
+            self.redact(error)
             error.attempts = self.attempts
-        if self._retries >= self._max_retries or not may_retry(error, answered=answered):
+        if (
+            self._retries >= self._max_retries
+            or not may_retry(error, answered=answered)
+            # The connection broke because the client was closed.
+            or self._caller.sessions.closed
+        ):
             raise error
         delay = retry_delay(self._retries, error, now=time.time(), random=random.random)
         deadline = self._clocks.total_deadline
@@ -302,6 +357,13 @@ class Call:
             self.attempts, error, self._retries, self._max_retries, delay,
         )  # fmt: skip
         await asyncio.sleep(delay)
+
+    def redact(self, error: APIError) -> None:
+        """Remove the API key from what the server said; some quote it."""
+        if self._key and self._key in f"{error.message}{error.body}":
+            error.message = error.message.replace(self._key, "****")
+            error.args = (error.message,)
+            error.body = _without(self._key, error.body)
 
     def _out_of_time(self, where: str) -> TotalTimeoutError:
         total = self._clocks.timeouts.total
@@ -365,16 +427,28 @@ async def _read_body(response: HTTPResponse) -> bytes:
     return b"".join(blocks)
 
 
+def _without(secret: str, value: object) -> object:
+    """Return a JSON value with a text blotted out wherever it stands."""
+    if isinstance(value, str):
+        return value.replace(secret, "****")
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        return {_without(secret, name): _without(secret, item) for name, item in fields.items()}
+    if isinstance(value, list):
+        return [_without(secret, item) for item in cast("list[object]", value)]
+    return value
+
+
 async def _read_error_body(response: HTTPResponse) -> bytes:
     """Return the body of an error, as far as it comes; the status says the most."""
     blocks: list[bytes] = []
     size = 0
     try:
-        while size < MAX_ERROR_BODY and (block := await response.read()):
-            response.bytes_came()
-            blocks.append(block)
-            size += len(block)
-    except DeepSeekError as exc:
+        async with asyncio.timeout(_ERROR_BODY_TIMEOUT):
+            while size < MAX_ERROR_BODY and (block := await response.read()):
+                blocks.append(block)
+                size += len(block)
+    except (DeepSeekError, TimeoutError) as exc:
         logger.debug("the error body broke off: %s", exc)
     response.close()
     return b"".join(blocks)

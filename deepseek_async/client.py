@@ -194,7 +194,8 @@ class AsyncDeepSeek:
         return copy
 
     async def __aenter__(self) -> Self:
-        await self._sessions.open()
+        if self._owner:
+            await self._sessions.open()
         return self
 
     async def __aexit__(

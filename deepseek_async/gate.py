@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from deepseek_async.errors import ConcurrencyLimitError
-from deepseek_async.policy.concurrency import ConcurrencyLimit
+from deepseek_async.policy.concurrency import RECOVERY, ConcurrencyLimit
 
 
 class _Waiter:
@@ -29,8 +29,10 @@ class _Waiter:
         self._slot = [None]
         self.gone = False
 
-    async def wait(self) -> None:
-        await self._future
+    async def wait(self, timeout: float | None) -> bool:  # noqa: ASYNC109
+        """Wait for the slot for ``timeout`` seconds; True if it has come."""
+        await asyncio.wait([self._future], timeout=timeout)
+        return self._future.done()
 
     def give_up(self) -> bool:
         """Wait no longer; True if a slot was granted in the same moment, to be given back."""
@@ -67,10 +69,13 @@ class Gate:
 
     Args:
         limit: Returns how many slots there are; asked whenever one is taken or given back.
+        recheck: Seconds after which those who wait ask again, for a limit that changes with
+            time; None for one that does not.
     """
 
-    def __init__(self, limit: Callable[[], int]) -> None:
+    def __init__(self, limit: Callable[[], int], recheck: float | None = None) -> None:
         self._limit = limit
+        self._recheck = recheck
         self._lock = threading.Lock()
         self._waiters: deque[_Waiter] = deque()
         # Slots given back but not yet handed on; appended to without the lock.
@@ -93,7 +98,11 @@ class Gate:
         if waiter is None:
             return
         try:
-            await waiter.wait()
+            while not await waiter.wait(self._recheck):
+                # A lowered limit rises with time, which nobody is told of.
+                with self._lock:
+                    self._grant()
+                self._hand_on()
         except BaseException:
             # Also when the garbage collector ends a task of a loop that is gone.
             if waiter.give_up():
@@ -205,5 +214,7 @@ class Gates:
         if gate is None:
             ceiling = min(self._ceilings[model], self._hard_limit)
             limit = self._limits.setdefault(model, ConcurrencyLimit(ceiling))
-            gate = self._by_model.setdefault(model, Gate(lambda: limit.limit(time.monotonic())))
+            gate = self._by_model.setdefault(
+                model, Gate(lambda: limit.limit(time.monotonic()), recheck=RECOVERY / 10)
+            )
         return gate

@@ -54,7 +54,10 @@ class ChunkReader:
         self._earlier_comments = 0
         self.accumulator = accumulator()
         self.on_block: Callable[[bytes], None] | None = None
-        """Sees every block of bytes before it is decoded; None while a new attempt is made."""
+        """Sees every block of bytes before it is decoded."""
+
+        self.on_reissue: Callable[[], None] | None = None
+        """Is told that the answer begins anew: what came before is void."""
 
         self.report_comments = False
         """Whether :meth:`read` returns when only keep-alives came."""
@@ -88,7 +91,11 @@ class ChunkReader:
         """Send the request and wait for the headers of the answer."""
         self._start_reading()
         try:
-            self._response = await self._call.open()
+            response = self._response = await self._call.open()
+            if self._error is not None:
+                # Closed by another task in the meantime.
+                response.close()
+                raise copy.copy(self._error)
         except DeepSeekError as exc:
             self._error = copy.copy(exc)
             raise
@@ -109,7 +116,7 @@ class ChunkReader:
             DeepSeekError: If the stream failed; the same error from then on.
         """
         if self._error is not None:
-            raise self._error
+            raise copy.copy(self._error)
         if self._ended:
             return None
         self._start_reading()
@@ -159,7 +166,12 @@ class ChunkReader:
             except DeepSeekError as exc:
                 if self._error is not None:
                     # Another task closed the stream, which is why reading failed.
-                    raise self._error from None
+                    raise copy.copy(self._error) from None
+                if type(exc) is APIConnectionError:
+                    decoder.finish()
+                    if decoder.done:
+                        # An unterminated [DONE] before the cut: complete all the same.
+                        continue
                 await self._reissue(self._in_stream(exc))
                 continue
             if self.on_block is not None:
@@ -223,9 +235,12 @@ class ChunkReader:
             raise _server_error("instead of a stream", error)
         info = self._call.info
         content_type = None if info is None else info.headers.get("content-type")
-        raise StreamInterruptedError(
+        interrupted = StreamInterruptedError(
             f"the answer is no event stream (content type {content_type!r}): {quote(body)}"
         )
+        # A whole answer may have been made, and billed: not to be asked for again by itself.
+        interrupted.retryable = not body.startswith(b"{")
+        raise interrupted
 
     def _in_stream(self, exc: DeepSeekError) -> DeepSeekError:
         """Return what a failure of the connection means for the stream."""
@@ -238,6 +253,7 @@ class ChunkReader:
     async def _reissue(self, error: DeepSeekError) -> None:
         """Send the request again, if nothing but preliminaries has come of the last attempt."""
         if isinstance(error, APIError):
+            self._call.redact(error)
             error.attempts = self._call.attempts
             if self._call.info is not None:
                 error.request_id = self._call.info.request_id
@@ -248,6 +264,11 @@ class ChunkReader:
         assert self._response is not None
         self._response.close()
         await self._call.retry(error, answered=True)
+        if self._error is not None:
+            # Closed by another task in the meantime: nothing is sent for nobody.
+            raise copy.copy(self._error)
+        if self.on_reissue is not None:
+            self.on_reissue()
         self._earlier_comments += self._decoder.queued_comments
         self._decoder = ChunkDecoder(ChatCompletionChunk, self._max_event_size)
         self._stray.clear()
@@ -257,7 +278,7 @@ class ChunkReader:
         if self._error is not None:
             # Closed by another task in the meantime.
             response.close()
-            raise self._error
+            raise copy.copy(self._error)
 
     def partial(self) -> ChatCompletion | None:
         """Return what has been delivered; None before the first chunk."""
@@ -290,9 +311,9 @@ def _server_error(where: str, body: object) -> StreamServerError:
 
 
 def _carries_data(chunk: ChatCompletionChunk) -> bool:
-    """Tell whether a chunk brings content, reasoning or a tool call, or ends the answer."""
+    """Tell whether a chunk brings content, reasoning or a tool call."""
     for choice in chunk.choices:
         delta = choice.delta
-        if delta.content or delta.reasoning_content or delta.tool_calls or choice.finish_reason:
+        if delta.content or delta.reasoning_content or delta.tool_calls:
             return True
     return False

@@ -46,6 +46,7 @@ class Ending:
 
     def __init__(self, response: "ClientResponse", loop: asyncio.AbstractEventLoop) -> None:
         self._response = response
+        self.origin = response.url.origin()
         self.ended: asyncio.Future[None] = loop.create_future()
         self._timer = loop.call_later(RELEASE_TIMEOUT, self.give_up)
         response.content.on_eof(self._stop)
@@ -161,6 +162,9 @@ class HTTPResponse:
         self._taken += len(block)
         if not block:
             self._ended()
+            if response.connection is not None:
+                # aiohttp keeps the connection of a 101, which we never asked for.
+                response.close()
         return block
 
     def connection_closed(self) -> None:
@@ -197,6 +201,8 @@ class HTTPResponse:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            if self._clocks.total_deadline is not None:
+                self._watch(self._loop.time())
 
     def close(self) -> None:
         """Close the connection at once, unless the body has been read to its end."""
@@ -274,11 +280,16 @@ def _close_without_loop(response: "ClientResponse") -> None:
     response.close()
     if connection is None:
         return
-    transport = cast("Any", connection.transport)
+    transport = connection.transport
     # The first call fails half-way, since it can't schedule anything.
     for _ in range(2):
         with contextlib.suppress(RuntimeError):
             connection.close()
+    close_socket(transport)
+
+
+def close_socket(transport: Any) -> None:
+    """Close the socket of a transport whose loop has been closed, without a warning."""
     sock = getattr(transport, "_sock", None)
     if sock is not None:
         sock.close()

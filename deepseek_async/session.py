@@ -5,6 +5,7 @@ itself is imported by that first request: it takes longer to import than all the
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import importlib
@@ -31,7 +32,7 @@ from deepseek_async.errors import (
     PreflightError,
 )
 from deepseek_async.policy.clocks import Clocks
-from deepseek_async.response import Ending, HTTPResponse, running_loop, told
+from deepseek_async.response import Ending, HTTPResponse, close_socket, running_loop, told
 
 if TYPE_CHECKING:
     import aiohttp
@@ -47,6 +48,9 @@ READ_BUFFER = 64 * 1024
 # How long a new request waits for that terminator instead of opening a connection: less than a
 # TCP and TLS handshake takes.
 REUSE_WAIT = 0.25
+
+# How long closing waits for an event loop in another thread, in seconds.
+CLOSE_WAIT = 5.0
 
 # Seconds an idle connection is kept. Someone chatting writes every half minute or so.
 KEEP_ALIVE = 75.0
@@ -77,11 +81,14 @@ class HTTPRequest(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     headers: Mapping[str, str]
     body: bytes | None
-    query: Mapping[str, str] | None = None
+    query: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         # The headers hold the API key, the body what the user says.
         return f"HTTPRequest({self.method} {self.url})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("method", self.method), ("url", self.url)]
 
 
 class StaleConnectionError(APIConnectionError):
@@ -185,8 +192,9 @@ class SessionManager:
             with self._lock:
                 # Loops that ended took their sessions along.
                 for other, old in list(self._pools.items()):
-                    if old.closed:
+                    if old.closed or other.is_closed():
                         del self._pools[other]
+                        old.discard()
                 self._pools[loop] = pool
             await pool.open(loop)
         return pool
@@ -227,11 +235,19 @@ async def _close_on(loop: asyncio.AbstractEventLoop, pool: "_Pool") -> None:
     """Close a pool on the loop that it belongs to."""
     if loop is asyncio.get_running_loop():
         await pool.aclose()
-    elif loop.is_running():
+        return
+    if loop.is_running():
+        closed: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def close() -> None:
+            task = loop.create_task(pool.aclose())
+            task.add_done_callback(lambda _: closed.done() or closed.set_result(None))
+
         with contextlib.suppress(RuntimeError):
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(pool.aclose(), loop))
-    else:
-        pool.discard()
+            loop.call_soon_threadsafe(close)
+            # That loop may stop before it comes to it.
+            await asyncio.wait([asyncio.wrap_future(closed)], timeout=CLOSE_WAIT)
+    pool.discard()
 
 
 def _proxies(proxy: str | None, trust_env: bool) -> Mapping[str, str]:
@@ -343,7 +359,7 @@ class _Pool:
         self._endings: set[Ending] = set()
         self._unclaimed: deque[Ending] = deque()
         self._readers: _Readers = {}
-        self._urls: dict[tuple[str, frozenset[tuple[str, str]]], tuple[URL, str | None]] = {}
+        self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[URL, str | None]] = {}
 
     @property
     def closed(self) -> bool:
@@ -355,13 +371,17 @@ class _Pool:
         if self._owned:
             import aiohttp
 
-            self._session = aiohttp.ClientSession(
+            session = aiohttp.ClientSession(
                 connector=_connector(self._ssl, self._readers),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 read_bufsize=READ_BUFFER,
                 trust_env=False,
             )
+            # aiohttp repeats a GET whose connection closes, without a word; we count attempts.
+            # tests/loopback/test_retries.py fails if this private name goes away.
+            cast("Any", session)._retry_connection = False
+            self._session = session
         # The loop closes the asynchronous generators that were started on it before it ends:
         # the one way to learn of its end in time.
         self._guard = self._close_with_loop()
@@ -372,15 +392,22 @@ class _Pool:
         try:
             yield
         finally:
+            self._forget_guard()
             self._close_responses()
             if self._owned and self._session is not None:
                 await self._session.close()
 
     async def aclose(self) -> None:
         """Close the session and its connections."""
-        if self._guard is not None and self._loop is not None:
-            _guards.get(self._loop, set()).discard(self._guard)
+        if self._guard is not None:
             await self._guard.aclose()
+
+    def _forget_guard(self) -> None:
+        loop, guard = self._loop, self._guard
+        if loop is not None and guard is not None and loop in _guards:
+            _guards[loop].discard(guard)
+            if not _guards[loop]:
+                del _guards[loop]
 
     def _close_responses(self) -> None:
         for reference in list(self._readers.values()):
@@ -393,12 +420,20 @@ class _Pool:
     def discard(self) -> None:
         """Close the session without waiting, from any thread, whatever state its loop is in."""
         session, loop = self._session, self._loop
-        if not self._owned or session is None or loop is None or session.closed:
+        if loop is None:
+            return
+        self._forget_guard()
+        if not self._owned or session is None or session.closed:
             return
         connector = session.connector
         # Else aiohttp's finalizer would complain about it.
         session.detach()
-        if loop.is_closed() or loop is running_loop():
+        if loop.is_closed():
+            # aiohttp closes nothing any more.
+            for protocol in list(self._readers):
+                close_socket(protocol.transport)
+            _drop_connections(connector)
+        elif loop is running_loop():
             _drop_connections(connector)
         else:
             with contextlib.suppress(RuntimeError):
@@ -408,11 +443,8 @@ class _Pool:
         self, request: HTTPRequest, clocks: Clocks, on_end: Callable[[], None]
     ) -> HTTPResponse:
         loop = asyncio.get_running_loop()
-        while self._unclaimed:
-            ended = self._unclaimed.popleft().ended
-            if not ended.done():
-                await asyncio.wait([ended], timeout=REUSE_WAIT)
-                break
+        if self._unclaimed:
+            await self._wait_for_ending(request, clocks.total_deadline)
         clocks.restart()
         clocks.wait(loop.time())
         deadline = clocks.deadline(loop.time())
@@ -434,6 +466,22 @@ class _Pool:
             _watch(self._readers, protocol)
             self._readers[protocol] = weakref.ref(result)
         return result
+
+    async def _wait_for_ending(self, request: HTTPRequest, deadline: float | None) -> None:
+        """Wait for a connection that will be free in a moment, if no other is free now."""
+        origin = self._address(request)[0].origin()
+        # Private, and only to save a wait: without it, nothing fails.
+        free = getattr(self._session and self._session.connector, "_conns", {})
+        if any(key.host == origin.host and free[key] for key in list(free)):
+            return
+        for ending in list(self._unclaimed):
+            if ending.origin == origin and not ending.ended.done():
+                self._unclaimed.remove(ending)
+                wait = REUSE_WAIT
+                if deadline is not None:
+                    wait = min(wait, max(0.0, deadline - asyncio.get_running_loop().time()))
+                await asyncio.wait([ending.ended], timeout=wait)
+                return
 
     async def _request(self, request: HTTPRequest, clocks: Clocks) -> "ClientResponse":
         import aiohttp
@@ -472,12 +520,12 @@ class _Pool:
 
     def _address(self, request: HTTPRequest) -> "tuple[URL, str | None]":
         """Return the URL, parsed once, and the proxy for it."""
-        key = (request.url, frozenset((request.query or {}).items()))
+        key = (request.url, request.query)
         known = self._urls.get(key)
         if known is None:
             from yarl import URL
 
-            url = URL(request.url).update_query(request.query or {})
+            url = URL(request.url).update_query(request.query)
             proxy = self._proxies.get(url.scheme)
             if proxy is not None and _bypasses_proxy(url.host or "", self._proxies):
                 proxy = None
@@ -517,9 +565,8 @@ def _connection_closed(readers: _Readers, protocol: Any, closed: "asyncio.Future
         response.connection_closed()
 
 
-# What watches for the end of a loop lives as long as the loop, whoever forgets a client.
-_guards: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[AsyncGenerator[None]]]
-_guards = weakref.WeakKeyDictionary()
+# What watches for the end of a loop lives until then, whoever forgets a client.
+_guards: dict[asyncio.AbstractEventLoop, set[AsyncGenerator[None]]] = {}
 
 
 def _bypasses_proxy(host: str, proxies: Mapping[str, str]) -> bool:

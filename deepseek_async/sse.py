@@ -67,6 +67,9 @@ class LineSplitter:
         """Add received bytes and return the lines they complete, without their ends."""
         if self._at_start:
             block = self._drop_bom(block)
+            if self._at_start:
+                # Still undecided: a BOM, even half of one, is no part of any line.
+                return []
         # Nothing can pass the limit unless this does; one comparison for most blocks.
         held = len(self._tail) + len(block)
         if self._skip_lf and block:

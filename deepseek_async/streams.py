@@ -184,6 +184,12 @@ class ChatStream(_ChatStreamBase):
         splitter = EventSplitter()
         ready: deque[bytes] = deque()
         self._reader.on_block = lambda block: ready.extend(splitter.feed(block))
+
+        def begin_anew() -> None:
+            splitter.flush()
+            ready.clear()
+
+        self._reader.on_reissue = begin_anew
         self._reader.report_comments = True
         more = True
         while more:
@@ -222,7 +228,7 @@ class ChatEventStream(_ChatStreamBase):
         self._in_content = False
         self._finish_told = False
         self._done_told = False
-        self._snapshot: tuple[int, ChatCompletion] | None = None
+        self._snapshot: tuple[ChatAccumulator, int, ChatCompletion] | None = None
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -254,10 +260,11 @@ class ChatEventStream(_ChatStreamBase):
     def snapshot(self) -> ChatCompletion:
         """The answer so far; built when asked for, and kept until more has come."""
         self._add_delivered()
-        chunks = self._reader.accumulator.chunks
-        if self._snapshot is None or self._snapshot[0] != chunks:
-            self._snapshot = (chunks, self.completion())
-        return self._snapshot[1]
+        accumulator = self._reader.accumulator
+        state = (accumulator, accumulator.chunks)
+        if self._snapshot is None or self._snapshot[:2] != state:
+            self._snapshot = (*state, self.completion())
+        return self._snapshot[2]
 
     @property
     def text_stream(self) -> AsyncGenerator[str]:

@@ -68,7 +68,7 @@ def resolve_dialect(dialect: str, base_url: str) -> Dialect:
         PreflightError: If it is none of ``"auto"``, ``"deepseek"``, ``"generic"``.
     """
     if dialect == "auto":
-        host = urlsplit(base_url).hostname or ""
+        host = (urlsplit(base_url).hostname or "").rstrip(".")
         return "deepseek" if f".{host}".endswith(".deepseek.com") else "generic"
     if dialect == "deepseek":
         return "deepseek"

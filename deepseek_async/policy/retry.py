@@ -76,10 +76,11 @@ def retry_after(headers: Headers, now: float) -> float | None:
 
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            seconds = (moment - datetime.fromtimestamp(now, UTC)).total_seconds()
+        except (ValueError, OverflowError):
+            # The second for a year or a day with more digits than a date can have.
             return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = (moment - datetime.fromtimestamp(now, UTC)).total_seconds()
     # "nan" and "inf" are numbers to float(); neither is a time to wait.
     return max(seconds, 0.0) if math.isfinite(seconds) else None

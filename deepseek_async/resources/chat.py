@@ -3,6 +3,7 @@
 from typing import Any, Generic, Literal, TypeVar, Unpack, cast, overload
 
 from deepseek_async.caller import Call, Caller, take_options
+from deepseek_async.errors import PreflightError
 from deepseek_async.policy.dialect import needs_beta
 from deepseek_async.sse import MAX_EVENT_SIZE
 from deepseek_async.streams import ChatEventStream, ChatStream
@@ -120,6 +121,8 @@ class ChatCompletions:
         check_parameters(params, function)
         fields: dict[str, Any] = {**params}
         options = take_options(fields)
+        if not stream and (options.get("extra_body") or {}).get("stream"):
+            raise PreflightError("extra_body asks for a stream; pass stream=True instead")
         request = chat_request(fields, stream=stream, dialect=self._caller.settings.dialect)
         return self._caller.call(
             "POST",

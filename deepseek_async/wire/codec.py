@@ -122,6 +122,8 @@ _CONCURRENCY_CURRENT = re.compile(r"current concurrency is (\d+)", re.IGNORECASE
 _CONTEXT_LENGTH = re.compile(r"maximum context length|context_length_exceeded", re.IGNORECASE)
 _CONTENT_RISK = re.compile(r"content exists risk", re.IGNORECASE)
 
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
 # What went wrong where the body says nothing, and what to do about it.
 _HINTS: Mapping[int, str] = {
     401: "check the API key",
@@ -145,8 +147,9 @@ def error_for(response: ResponseInfo, body: bytes) -> APIStatusError:
     under ``application/octet-stream``, or without any content type.
     """
     status = response.status
-    if 300 <= status < 400:
-        location = response.headers.get("location", "an unknown address")
+    location = response.headers.get("location")
+    if status in _REDIRECTS or (300 <= status < 400 and location is not None):
+        location = location or "an unknown address"
         return APIStatusError(
             f"the server redirects to {location}; redirects are not followed, since the API key "
             "would go along: set base_url to the final address",

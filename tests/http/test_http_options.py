@@ -8,7 +8,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from deepseek_async import AsyncDeepSeek, PreflightError, Timeouts, TotalTimeoutError
+from deepseek_async import (
+    AsyncDeepSeek,
+    BadRequestError,
+    PreflightError,
+    Timeouts,
+    TotalTimeoutError,
+)
 
 from .fake_api import COMPLETION, HELLO, KEY, FakeAPI
 
@@ -354,3 +360,50 @@ async def test_another_address_keeps_the_dialect_that_was_asked_for() -> None:
         assert client.with_options(base_url="http://127.0.0.1:1").dialect == "deepseek"
     async with AsyncDeepSeek("sk-test") as client:
         assert client.with_options(base_url="http://127.0.0.1:1").dialect == "generic"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"extra_headers": {"X": 5}},
+        {"extra_headers": {"": "x"}},
+        {"extra_headers": {"X Y": "x"}},
+        {"extra_headers": {"Content-Length": "3"}},
+        {"extra_headers": [("a", "b")]},
+        {"extra_query": "a=b"},
+        {"extra_query": {"a": ["x", "y"]}},
+        {"timeout": "5"},
+        {"timeout": 0},
+        {"timeout": True},
+        {"max_retries": True},
+        {"extra_body": {"stream": True}},
+    ],
+    ids=str,
+)
+async def test_options_that_cannot_be_meant_are_refused(options: dict[str, Any]) -> None:
+    async with AsyncDeepSeek("sk-test") as client:
+        with pytest.raises(PreflightError):
+            await client.chat.completions.create(model="m", messages=HELLO, **options)
+
+
+def test_a_blank_key_is_refused() -> None:
+    with pytest.raises(PreflightError):
+        AsyncDeepSeek("  ")
+
+
+async def test_what_debuggers_show_of_local_variables_hides_the_key(api: FakeAPI) -> None:
+    api.post(status=400)
+    async with AsyncDeepSeek(KEY, max_retries=0) as client:
+        with pytest.raises(BadRequestError) as caught:
+            await client.chat.completions.create(model="m", messages=HELLO)
+        assert KEY not in repr(client._settings)
+        assert KEY not in repr(client._settings.__rich_repr__())
+    traceback = caught.tb
+    shown = []
+    while traceback is not None:
+        if "deepseek_async" in traceback.tb_frame.f_code.co_filename:
+            shown.append(repr(traceback.tb_frame.f_locals))
+        traceback = traceback.tb_next
+    inside = [each for each in shown if "_attempt" in each or "headers" in each]
+    assert inside
+    assert not any(KEY in each for each in inside)
