@@ -264,9 +264,8 @@ class ChunkReader:
         assert self._response is not None
         self._response.close()
         await self._call.retry(error, answered=True)
-        if self._error is not None:
-            # Closed by another task in the meantime: nothing is sent for nobody.
-            raise copy.copy(self._error)
+        # Nothing is sent for nobody.
+        self._raise_if_closed()
         if self.on_reissue is not None:
             self.on_reissue()
         self._earlier_comments += self._decoder.queued_comments
@@ -275,9 +274,11 @@ class ChunkReader:
         self.accumulator = self._new_accumulator()
         response = await self._call.open()
         self._response = response
+        self._raise_if_closed()
+
+    def _raise_if_closed(self) -> None:
+        """Stop if another task has closed the stream while this one waited."""
         if self._error is not None:
-            # Closed by another task in the meantime.
-            response.close()
             raise copy.copy(self._error)
 
     def partial(self) -> ChatCompletion | None:

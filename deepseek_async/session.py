@@ -241,7 +241,7 @@ async def _close_on(loop: asyncio.AbstractEventLoop, pool: "_Pool") -> None:
 
         def close() -> None:
             task = loop.create_task(pool.aclose())
-            task.add_done_callback(lambda _: closed.done() or closed.set_result(None))
+            task.add_done_callback(lambda _: closed.set_result(None))
 
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(close)

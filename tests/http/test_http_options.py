@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -398,7 +399,7 @@ async def test_what_debuggers_show_of_local_variables_hides_the_key(api: FakeAPI
             await client.chat.completions.create(model="m", messages=HELLO)
         assert KEY not in repr(client._settings)
         assert KEY not in repr(client._settings.__rich_repr__())
-    traceback = caught.tb
+    traceback: TracebackType | None = caught.tb
     shown = []
     while traceback is not None:
         if "deepseek_async" in traceback.tb_frame.f_code.co_filename:
