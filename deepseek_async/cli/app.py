@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -144,13 +145,19 @@ def simulate(
         int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0: any free port.")
     ] = 8765,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    script: Annotated[
+        Path | None,
+        typer.Option("--script", metavar="FILE", help="JSON: what to answer and to do wrong."),
+    ] = None,
     tokens_per_second: Annotated[
-        float, typer.Option("--tokens-per-second", min=0, help="Pace of an answer; 0: no pauses.")
-    ] = 0.0,
+        float | None,
+        typer.Option("--tokens-per-second", min=0, help="Pace of an answer; 0: no pauses."),
+    ] = None,
     first_token_seconds: Annotated[
-        float, typer.Option("--first-token-seconds", min=0, help="Wait before an answer.")
-    ] = 0.0,
-    seed: Annotated[int, typer.Option("--seed", help="Of ids and made-up answers.")] = 0,
+        float | None,
+        typer.Option("--first-token-seconds", min=0, help="Wait before an answer."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of ids and made-up answers.")] = None,
     max_concurrency: Annotated[
         int | None,
         typer.Option("--max-concurrency", min=1, help="Requests at once; more are refused (429)."),
@@ -158,16 +165,17 @@ def simulate(
 ) -> None:
     """Run a DeepSeek server on this machine: no key, no cost, no model.
 
-    Any API key is accepted, except those that begin with sk-bad. Runs until Ctrl-C.
+    Any API key is accepted, except those that begin with sk-bad. Runs until Ctrl-C. Options given
+    here win over those of a script.
     """
     options: dict[str, Any] = {
-        "tokens_per_second": tokens_per_second or None,
+        "tokens_per_second": tokens_per_second,
         "first_token_seconds": first_token_seconds,
         "seed": seed,
         "max_concurrency": max_concurrency,
     }
     try:
-        asyncio.run(serve(open_screen(), host, port, options))
+        asyncio.run(serve(open_screen(), host, port, options, script))
     except KeyboardInterrupt:
         # The way to end it.
         _finish(FINE)

@@ -3,27 +3,44 @@
 import asyncio
 import errno
 import shlex
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from deepseek_async import simulator
+from deepseek_async.cli.failures import UsageProblem
 from deepseek_async.cli.screen import Screen
 
 
-async def serve(screen: Screen, host: str, port: int, options: dict[str, Any]) -> None:
+async def serve(
+    screen: Screen, host: str, port: int, options: dict[str, Any], script: Path | None = None
+) -> None:
     """Run the simulator until cancelled.
 
     Args:
         screen: Where to say how to use it.
         host: Address to listen on.
         port: 0: any free one.
-        options: Further options of the simulator.
+        options: Further options of the simulator; None leaves one to the script, or its default.
+        script: What it shall answer and do wrong.
 
     Raises:
-        OSError: If it can't listen there; the message says why.
+        OSError: If it can't listen there; the message says why. Or the script can't be read.
+        UsageProblem: If the script makes no sense; the message says where.
     """
-    sim = simulator.Simulator(host=host, port=port, **options)
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        loaded = None if script is None else simulator.load_script(script)
+        said = {} if loaded is None else loaded.options
+        sim = simulator.Simulator(host=host, port=port, **{**said, **given})
+    except simulator.ScriptFileError as exc:
+        raise UsageProblem(str(exc)) from exc
+    except ValueError as exc:
+        raise UsageProblem(f"{script}: options: {exc}") from exc
+    if loaded is not None:
+        sim.script(*loaded.replies)
+        sim.faults(*loaded.faults)
     try:
         await sim.start()
     except OSError as exc:

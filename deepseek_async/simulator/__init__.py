@@ -2,7 +2,8 @@
 
 The core is sans-IO: request, options, clock and seeded randomness in; a planned reply (status,
 headers, timed frames of body bytes) out. One module, `server`, puts that on sockets with
-`aiohttp.web`. Nothing here imports the client library, so that it can judge it.
+`aiohttp.web`. Nothing here imports the client, so that the simulator can judge it; prices are
+those of `deepseek_async.PRICES`.
 
 Names are loaded when first used: ``import deepseek_async.simulator`` doesn't import aiohttp.
 """
@@ -14,30 +15,52 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepseek_async.simulator.clock import Clock
     from deepseek_async.simulator.core import Options, ReceivedRequest
+    from deepseek_async.simulator.faults import FAULT_KINDS, Fault
     from deepseek_async.simulator.metrics import Metrics
-    from deepseek_async.simulator.scripted import Fault, Replay, Reply
+    from deepseek_async.simulator.pace import Constant, LogNormal, Uniform
+    from deepseek_async.simulator.script_file import ScriptFile, ScriptFileError, load_script
+    from deepseek_async.simulator.scripted import Replay, Reply, When
     from deepseek_async.simulator.server import Simulator
+    from deepseek_async.simulator.thread import SimulatorThread
 
 __all__ = [
+    "FAULT_KINDS",
     "Clock",
+    "Constant",
     "Fault",
+    "LogNormal",
     "Metrics",
     "Options",
     "ReceivedRequest",
     "Replay",
     "Reply",
+    "ScriptFile",
+    "ScriptFileError",
     "Simulator",
+    "SimulatorThread",
+    "Uniform",
+    "When",
+    "load_script",
 ]
 
 _MODULES = {
+    "FAULT_KINDS": "faults",
     "Clock": "clock",
-    "Fault": "scripted",
+    "Constant": "pace",
+    "Fault": "faults",
+    "LogNormal": "pace",
     "Metrics": "metrics",
     "Options": "core",
     "ReceivedRequest": "core",
     "Replay": "scripted",
     "Reply": "scripted",
+    "ScriptFile": "script_file",
+    "ScriptFileError": "script_file",
     "Simulator": "server",
+    "SimulatorThread": "thread",
+    "Uniform": "pace",
+    "When": "scripted",
+    "load_script": "script_file",
 }
 
 

@@ -10,6 +10,8 @@ import random
 import zlib
 from dataclasses import dataclass
 
+from deepseek_async.simulator.continuing import continuation, filling
+from deepseek_async.simulator.json_answers import completed, json_answer
 from deepseek_async.simulator.requests import ChatBody, FimBody, Function
 from deepseek_async.simulator.schemas import example
 from deepseek_async.simulator.scripted import Reply
@@ -54,6 +56,8 @@ class Answer:
     """Pairs of function name and raw arguments."""
     finish_reason: str | None = None
     """None: what follows from the rest."""
+    echo: str = ""
+    """What a fill-in-the-middle answer repeats before it begins."""
 
 
 def chat_answer(request: ChatBody, reply: Reply | None, seed: int) -> Answer:
@@ -62,7 +66,7 @@ def chat_answer(request: ChatBody, reply: Reply | None, seed: int) -> Answer:
         return Answer(
             text=reply.text or "",
             reasoning=(reply.reasoning or "") if request.is_thinking else None,
-            tool_calls=tuple(reply.tool_calls),
+            tool_calls=reply.raw_tool_calls,
             finish_reason=reply.finish_reason,
         )
     asked = request.last_user_text()
@@ -75,14 +79,7 @@ def chat_answer(request: ChatBody, reply: Reply | None, seed: int) -> Answer:
         if reply is not None and reply.reasoning is not None:
             reasoning = reply.reasoning
     calls = _tool_calls(request, rng, topic)
-    if calls:
-        text = ""
-    elif request.messages and request.messages[-1].role == "tool":
-        text = _with_results(request)
-    else:
-        text = _text(topic, rng)
-    if not calls and request.response_format and request.response_format.type == "json_object":
-        text = json.dumps({"topic": topic, "answer": text}, ensure_ascii=False)
+    text = "" if calls else _said(request, rng, topic)
     return Answer(
         text=text,
         reasoning=reasoning,
@@ -91,18 +88,30 @@ def chat_answer(request: ChatBody, reply: Reply | None, seed: int) -> Answer:
     )
 
 
+def _said(request: ChatBody, rng: random.Random, topic: str) -> str:
+    prefix = request.prefix()
+    if prefix is not None:
+        beginning = prefix.text()
+        if request.wants_json or beginning.lstrip()[:1] in ("{", "["):
+            return completed(beginning) or continuation(beginning, rng.choice(_SENTENCES))
+        return continuation(beginning, rng.choice(_SENTENCES))
+    is_result = request.messages[-1].role == "tool"
+    text = _with_results(request) if is_result else _text(topic, rng)
+    return json_answer(request, rng, topic.strip("“”"), text) if request.wants_json else text
+
+
 def fim_answer(request: FimBody, reply: Reply | None, seed: int) -> Answer:
     """What stands between the prompt and the suffix; thinking and tools don't exist here."""
     if reply is not None and reply.text is not None:
         text = reply.text
     else:
         rng = random.Random(seed ^ zlib.crc32(request.prompt.encode("utf-8", "replace")))
-        text = f" {rng.choice(_SENTENCES)}"
-        if "def " in request.prompt:
-            text = f"\n    result = {rng.randrange(100)}\n    return result\n"
-    if request.echo:
-        text = request.prompt + text
-    return Answer(text=text, finish_reason=None if reply is None else reply.finish_reason)
+        text = filling(request.prompt, request.suffix or "", rng.choice(_SENTENCES))
+    return Answer(
+        text=text,
+        finish_reason=None if reply is None else reply.finish_reason,
+        echo=request.prompt if request.echo else "",
+    )
 
 
 def _topic(text: str) -> str:
@@ -119,9 +128,7 @@ def _with_results(request: ChatBody) -> str:
     names: dict[str, str] = {}
     for message in request.messages:
         for call in message.tool_calls or ():
-            function = call.get("function")
-            if isinstance(function, dict):
-                names[str(call.get("id"))] = str(function.get("name"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]  # any JSON
+            names[call.id] = call.function.name
     found: list[str] = []
     for message in reversed(request.messages):
         if message.role != "tool":
@@ -132,10 +139,10 @@ def _with_results(request: ChatBody) -> str:
 
 
 def _tool_calls(request: ChatBody, rng: random.Random, topic: str) -> tuple[tuple[str, str], ...]:
-    functions = [tool.function for tool in request.tools or () if tool.function is not None]
-    if not functions or not request.messages or request.tool_choice == "none":
+    functions = request.functions()
+    if not functions or request.tool_choice == "none":
         return ()
-    if request.messages[-1].role != "user":
+    if request.messages[-1].role not in ("user", "latest_reminder"):
         return ()
     chosen: list[Function] = functions[:2]
     if isinstance(request.tool_choice, dict):

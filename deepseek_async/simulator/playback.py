@@ -7,10 +7,13 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from deepseek_async.simulator.frames import DATA_EVENTS, Frame, Kind
+from deepseek_async.simulator.frames import Frame, Kind
 from deepseek_async.simulator.metrics import Metrics
 from deepseek_async.simulator.wheel import TICK
 
+# As names of the module: looking members up costs more than all else that is done for an event.
+_EVENT, _DONE, _FINISH = Kind.EVENT, Kind.DONE, Kind.FINISH
+_CUT, _RESET, _PIECE = Kind.CUT, Kind.RESET, Kind.PIECE
 # A client that doesn't read costs no more than this, plus one write.
 _MAX_BUFFERED = 256 * 1024
 # One stream writes no more than this before the others get their turn.
@@ -83,37 +86,40 @@ class Playback:
         if self._transport.get_write_buffer_size() > _MAX_BUFFERED:
             return now + TICK
         again = self._write_due(now)
-        if self._frame is None:
+        frame = self._frame
+        if frame is None:
             self._finish(is_whole=True)
             return None
-        if self._frame.kind in (Kind.CUT, Kind.RESET) and self._started + self._frame.at <= now:
+        at = self._started + frame.at
+        if at <= now and (frame.kind is _CUT or frame.kind is _RESET):
             return self._break_off(now)
-        return now if again else self._started + self._frame.at
+        return now if again else at
 
     def _write_due(self, now: float) -> bool:
         """Write frames until one isn't due; whether to go on in the next turn of the loop."""
         out: list[bytes] = []
-        size = 0
+        size = events = 0
         again = False
-        metrics = self._metrics
+        started = self._started
         frame = self._frame
-        while frame is not None and self._started + frame.at <= now:
-            kind = frame.kind
-            data = frame.data
-            if kind is Kind.CUT or kind is Kind.RESET:
+        while frame is not None:
+            at, data, kind = frame
+            if started + at > now or kind is _CUT or kind is _RESET:
                 break
             if data:
                 out.append(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
                 size += len(data)
-                metrics.events_sent += kind in DATA_EVENTS
+                events += kind is _EVENT or kind is _FINISH or kind is _DONE
             frame = next(self._frames, None)
-            if kind is Kind.PIECE or size > _MAX_WRITE:
-                again = frame is not None and self._started + frame.at <= now
+            if kind is _PIECE or size > _MAX_WRITE:
+                again = frame is not None and started + frame.at <= now
                 break
         self._frame = frame
         if out:
+            metrics = self._metrics
+            metrics.events_sent += events
             metrics.bytes_sent += size
-            self._transport.write(b"".join(out))
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
         return again
 
     def _break_off(self, now: float) -> float | None:

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from deepseek_async.simulator.eras import ERAS, Era
+
 JSON = "application/json"
 OCTETS = "application/octet-stream"
 TEXT = "text/plain; charset=utf-8"
 
-MAX_CONTEXT_TOKENS = 1_048_565
 _DESERIALIZE = "Failed to deserialize the JSON body into the target type: "
 
 
@@ -27,6 +28,14 @@ class Refusal(NamedTuple):
     content_type: str | None
     """None: the reply has no such header."""
     body: bytes
+
+
+class RefusedError(Exception):
+    """The request gets an error reply."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
 
 
 def json_refusal(
@@ -65,25 +74,61 @@ def malformed_json(problem: str) -> Refusal:
 
 def invalid_key(key: str) -> Refusal:
     """A key that the server doesn't know; only its last four characters are in the body."""
-    message = f"Authentication Fails, Your api key: ****{key[-4:]} is invalid"
+    # Recorded: a key of four characters comes back whole.
+    masked = key if len(key) <= 4 else f"****{key[-4:]}"
+    message = f"Authentication Fails, Your api key: {masked} is invalid"
     return json_refusal(401, message, error_type="authentication_error")
 
 
-def unknown_model(model: str) -> Refusal:
+def out_of_range(name: str, interval: str) -> Refusal:
+    """A number outside of its interval, such as ``[0, 2]``."""
+    return invalid_value(f"Invalid {name} value, the valid range of {name} is {interval}")
+
+
+def mismatched(name: str, pattern: str) -> Refusal:
+    """A string that doesn't match its pattern."""
+    return invalid_value(
+        f"Invalid '{name}': string does not match pattern. "
+        f"Expected a string that matches the pattern '{pattern}'."
+    )
+
+
+def too_long(name: str, kind: str, most: int, found: int) -> Refusal:
+    """A string or an array that is too long."""
+    article = "an" if kind == "array" else "a"
+    return invalid_value(
+        f"Invalid '{name}': {kind} too long. Expected {article} {kind} with maximum length {most}, "
+        f"but got {article} {kind} with length {found} instead" + ("." if kind == "array" else "")
+        # As recorded and reported: only the one about arrays ends in a full stop.
+    )
+
+
+def unknown_model(era: Era, model: str) -> Refusal:
     """A model name that the server doesn't know."""
+    return invalid_value(era.unknown_model.format(model=model))
+
+
+def context_length(era: Era, tokens: int, max_tokens: int) -> Refusal:
+    """A prompt of `tokens` tokens, with an answer of `max_tokens`, which is too many."""
     return invalid_value(
-        "The supported API model names are deepseek-v4-pro or deepseek-v4-flash, "
-        f"but you passed {model}."
+        f"This model's maximum context length is {era.context_tokens} tokens. However, you "
+        f"requested {tokens + max_tokens} tokens ({tokens} in the messages, {max_tokens} in the "
+        "completion). Please reduce the length of the messages or completion."
     )
 
 
-def context_length(tokens: int) -> Refusal:
-    """A prompt of `tokens` tokens, which is too many."""
-    return invalid_value(
-        f"This model's maximum context length is {MAX_CONTEXT_TOKENS} tokens. However, you "
-        f"requested {tokens} tokens ({tokens} in the messages, 0 in the completion). Please "
-        "reduce the length of the messages or completion."
-    )
+def of_era(refusal: Refusal, era: Era) -> Refusal:
+    """The same error as an earlier server sent it."""
+    if era.text_errors and refusal.status in (400, 422) and refusal.content_type == JSON:
+        message = str(msgspec.json.decode(refusal.body)["error"]["message"])
+        if message.startswith(_DESERIALIZE):
+            return Refusal(422, TEXT, message.encode())
+    if not era.octet_errors and refusal.content_type == OCTETS:
+        if refusal is RESPONSE_FORMAT_UNAVAILABLE and era.name < "2025-08":
+            return refusal._replace(status=422, content_type=JSON)
+        is_json = refusal.body.startswith(b"{")
+        return refusal._replace(content_type=JSON if is_json else TEXT)
+    return refusal
 
 
 def concurrency_limit(current: int, limit: int) -> Refusal:
@@ -100,7 +145,8 @@ MISSING_AUTHENTICATION = Refusal(401, None, b"Authentication Fails (governor)")
 EMPTY_BODY = malformed_json("EOF while parsing a value at line 1 column 0")
 FORCED_TOOL_WHILE_THINKING = invalid_value("Thinking mode does not support this tool_choice")
 RESPONSE_FORMAT_UNAVAILABLE = invalid_value("This response_format type is unavailable now")
-TEMPERATURE = invalid_value("Invalid temperature value, the valid range of temperature is [0, 2]")
+TEMPERATURE = out_of_range("temperature", "[0, 2]")
+INSUFFICIENT_BALANCE = json_refusal(402, "Insufficient Balance", error_type="unknown_error")
 NOT_FOUND = Refusal(404, None, b"")
 METHOD_NOT_ALLOWED = Refusal(405, None, b"")
 UNSUPPORTED_MEDIA_TYPE = Refusal(
@@ -115,13 +161,13 @@ REFUSALS: dict[str, Refusal] = {
     "malformed_json": malformed_json("model: EOF while parsing a value at line 1 column 9"),
     "empty_body": EMPTY_BODY,
     "missing_field": undecodable("missing field `messages` at line 1 column 2"),
-    "unknown_model": unknown_model("deepseek-none"),
+    "unknown_model": unknown_model(ERAS["now"], "deepseek-none"),
     "temperature": TEMPERATURE,
     "forced_tool_while_thinking": FORCED_TOOL_WHILE_THINKING,
     "response_format": RESPONSE_FORMAT_UNAVAILABLE,
-    "context_length": context_length(1_250_025),
+    "context_length": context_length(ERAS["now"], 1_250_025, 0),
     "content_risk": invalid_value("Content Exists Risk"),
-    "insufficient_balance": json_refusal(402, "Insufficient Balance", error_type="unknown_error"),
+    "insufficient_balance": INSUFFICIENT_BALANCE,
     "not_found": NOT_FOUND,
     "method_not_allowed": METHOD_NOT_ALLOWED,
     "too_large": TOO_LARGE,

@@ -1,4 +1,4 @@
-"""Answers as DeepSeek's JSON: field order, nulls and chunking of today's API.
+"""Chat answers as DeepSeek's JSON: field order, nulls and chunking of the API since 2025.
 
 What never changes within one stream is rendered once; a chunk costs one join.
 
@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import random
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from deepseek_async.simulator.content import Answer
+from deepseek_async.simulator.eras import Era
 from deepseek_async.simulator.frames import KEEP_ALIVE_COMMENT, Frame, Kind, Timing, keep_alives
 from deepseek_async.simulator.tokens import split
 
 _encode = msgspec.json.encode
 _CALL_ID_CHARACTERS = string.ascii_letters + string.digits
-_DONE = b"data: [DONE]\n\n"
+DONE = b"data: [DONE]\n\n"
+"""The last event of a stream."""
+
+
+# Characters of a text whose pieces are kept for the next answer with it.
+_MAX_SHARED = 20_000
 
 
 class Piece(NamedTuple):
@@ -43,6 +50,19 @@ class Cut(NamedTuple):
     finish_reason: str
 
 
+def _pieces(part: Literal["reasoning", "text"], text: str) -> Sequence[Piece]:
+    if len(text) > _MAX_SHARED:
+        return _shared_pieces.__wrapped__(part, text)
+    return _shared_pieces(part, text)
+
+
+@lru_cache(maxsize=64)
+def _shared_pieces(part: Literal["reasoning", "text"], text: str) -> tuple[Piece, ...]:
+    # Thousands of streams of one script would else have a million objects, which the garbage
+    # collector takes a tenth of a second to look through.
+    return tuple([Piece(part, token) for token in split(text)])
+
+
 def cut(answer: Answer, max_tokens: int | None, stop: str | list[str] | None) -> Cut:
     """Cut an answer to pieces, at a stop sequence and at `max_tokens` pieces."""
     text = answer.text
@@ -54,8 +74,7 @@ def cut(answer: Answer, max_tokens: int | None, stop: str | list[str] | None) ->
         text = text[: min(found)]
         calls = ()
         finish_reason = "stop"
-    pieces = [Piece("reasoning", token) for token in split(answer.reasoning or "")]
-    pieces += [Piece("text", token) for token in split(text)]
+    pieces = [*_pieces("reasoning", answer.reasoning or ""), *_pieces("text", text)]
     for index, (name, arguments) in enumerate(calls):
         pieces.append(Piece("call", name, index))
         pieces += [Piece("arguments", token, index) for token in split(arguments)]
@@ -74,17 +93,32 @@ class Envelope:
     model: str
     fingerprint: str
     call_seed: int
+    call_style: Literal["uuid", "letters", "digits"] = "digits"
 
     @classmethod
-    def draw(cls, rng: random.Random, created: int, model: str, fingerprint: str) -> Envelope:
+    def draw(
+        cls, rng: random.Random, created: int, model: str, fingerprint: str, era: Era
+    ) -> Envelope:
         """Draw the ids of an answer."""
         uuid = UUID(int=rng.getrandbits(128), version=4)
-        return cls(str(uuid), created, model, fingerprint, rng.getrandbits(32))
+        own = uuid.hex if era.hex_ids else str(uuid)
+        return cls(own, created, model, fingerprint, rng.getrandbits(32), era.call_id)
 
     def call_id(self, index: int) -> str:
         """The id of a tool call."""
         rng = random.Random(self.call_seed + index)
-        return f"call_{index:02d}_{''.join(rng.choices(_CALL_ID_CHARACTERS, k=24))}"
+        if self.call_style == "uuid":
+            return f"call_{index}_{UUID(int=rng.getrandbits(128), version=4)}"
+        ending = f"{rng.randrange(10_000):04d}" if self.call_style == "digits" else ""
+        letters = rng.choices(_CALL_ID_CHARACTERS, k=24 - len(ending))
+        return f"call_{index:02d}_{''.join(letters)}{ending}"
+
+
+def fingerprint(rng: random.Random, era: Era) -> str:
+    """Draw the fingerprint of a server of an era."""
+    if not era.fingerprint:
+        return f"{rng.getrandbits(128):032x}"
+    return era.fingerprint.format(f"{rng.getrandbits(40):010x}")
 
 
 class Likelihoods(NamedTuple):
@@ -115,6 +149,7 @@ def usage(
     pieces: list[Piece],
     *,
     is_thinking: bool,
+    era: Era,
     replaced: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The usage object.
@@ -124,6 +159,7 @@ def usage(
         hit_tokens: Those that were cached.
         pieces: The answer.
         is_thinking: Whether reasoning tokens are told.
+        era: Whose counts are told.
         replaced: Counts to use instead; keys that aren't counts are added as they are.
     """
     others = dict(replaced or {})
@@ -136,12 +172,14 @@ def usage(
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": hit},
     }
+    if era.cache_details:
+        counts["prompt_tokens_details"] = {"cached_tokens": hit}
     if reasoning is not None:
         counts["completion_tokens_details"] = {"reasoning_tokens": reasoning}
-    counts["prompt_cache_hit_tokens"] = hit
-    counts["prompt_cache_miss_tokens"] = prompt - hit
+    if era.cache_counts:
+        counts["prompt_cache_hit_tokens"] = hit
+        counts["prompt_cache_miss_tokens"] = prompt - hit
     return {**counts, **others}
 
 
@@ -155,9 +193,9 @@ def chat_completion(
 ) -> bytes:
     """A plain chat answer."""
     pieces = answer.pieces
-    message: dict[str, Any] = {"role": "assistant", "content": _joined(pieces, "text")}
+    message: dict[str, Any] = {"role": "assistant", "content": joined(pieces, "text")}
     if is_thinking:
-        message["reasoning_content"] = _joined(pieces, "reasoning")
+        message["reasoning_content"] = joined(pieces, "reasoning")
     calls = [
         {
             "index": piece.call,
@@ -165,7 +203,7 @@ def chat_completion(
             "type": "function",
             "function": {
                 "name": piece.text,
-                "arguments": _joined([p for p in pieces if p.call == piece.call], "arguments"),
+                "arguments": arguments_of(pieces, piece.call),
             },
         }
         for piece in pieces
@@ -186,25 +224,21 @@ def chat_completion(
         "logprobs": logprobs,
         "finish_reason": answer.finish_reason,
     }
-    return _whole(envelope, "chat.completion", choice, counts)
+    return whole(envelope, "chat.completion", choice, counts)
 
 
-def fim_completion(envelope: Envelope, answer: Cut, counts: dict[str, Any]) -> bytes:
-    """A plain fill-in-the-middle answer."""
-    choice = {
-        "index": 0,
-        "text": _joined(answer.pieces, "text"),
-        "logprobs": None,
-        "finish_reason": answer.finish_reason,
-    }
-    return _whole(envelope, "text_completion", choice, counts)
-
-
-def _joined(pieces: list[Piece], part: str) -> str:
+def joined(pieces: list[Piece], part: str) -> str:
+    """The text of all pieces of a kind."""
     return "".join([piece.text for piece in pieces if piece.part == part])
 
 
-def _whole(envelope: Envelope, kind: str, choice: object, counts: object) -> bytes:
+def arguments_of(pieces: list[Piece], call: int) -> str:
+    """The arguments of a tool call."""
+    return joined([piece for piece in pieces if piece.call == call], "arguments")
+
+
+def whole(envelope: Envelope, kind: str, choice: object, counts: object) -> bytes:
+    """A plain answer."""
     return _encode(
         {
             "id": envelope.id,
@@ -218,7 +252,8 @@ def _whole(envelope: Envelope, kind: str, choice: object, counts: object) -> byt
     )
 
 
-def _head(envelope: Envelope, kind: str) -> bytes:
+def head_of(envelope: Envelope, kind: str) -> bytes:
+    """The beginning of each chunk, up to the index of its choice."""
     head = _encode(
         {
             "id": envelope.id,
@@ -242,7 +277,7 @@ def chat_stream(
     likelihoods: Likelihoods | None,
 ) -> Iterator[Frame]:
     """A streamed chat answer; the usage, already JSON, is on the finish chunk, asked for or not."""
-    head = _head(envelope, "chat.completion.chunk") + b'"delta":{'
+    head = head_of(envelope, "chat.completion.chunk") + b'"delta":{'
     null_usage = b',"usage":null' if include_usage else b""
     tail = b'},"logprobs":null,"finish_reason":null}]' + null_usage + b"}\n\n"
     # In thinking mode each of the two texts comes with the other one as null.
@@ -283,35 +318,4 @@ def chat_stream(
         counts,
     )
     yield Frame(at, head + finish, Kind.FINISH)
-    yield Frame(at, _DONE, Kind.DONE)
-
-
-def fim_stream(
-    envelope: Envelope,
-    answer: Cut,
-    counts: bytes,
-    timing: Timing,
-    *,
-    include_usage: bool,
-) -> Iterator[Frame]:
-    """A streamed fill-in-the-middle answer.
-
-    No recording of one is known: the chunks are the plain object with a part of the text.
-    """
-    head = _head(envelope, "text_completion")
-    null_usage = b',"usage":null' if include_usage else b""
-    yield from keep_alives(timing, timing.first, KEEP_ALIVE_COMMENT)
-    at = timing.first
-    for number, piece in enumerate(answer.pieces):
-        at = timing.at(number)
-        chunk = b'"text":%b,"logprobs":null,"finish_reason":null}]%b}\n\n' % (
-            _encode(piece.text),
-            null_usage,
-        )
-        yield Frame(at, head + chunk, Kind.EVENT)
-    finish = b'"text":"","logprobs":null,"finish_reason":%b}],"usage":%b}\n\n' % (
-        _encode(answer.finish_reason),
-        counts,
-    )
-    yield Frame(at, head + finish, Kind.FINISH)
-    yield Frame(at, _DONE, Kind.DONE)
+    yield Frame(at, DONE, Kind.DONE)

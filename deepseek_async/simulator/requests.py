@@ -1,6 +1,7 @@
 """Reading requests: bytes to `ChatBody` and `FimBody`, or to the error that DeepSeek answers.
 
-Lenient where the server is (unknown fields are ignored), strict where it was seen to refuse.
+Lenient where the server is (unknown fields are ignored), strict where it was seen to refuse. What
+a request means is checked in `rules`.
 
 Source: https://api-docs.deepseek.com/api/create-chat-completion, read 2026-11-21.
 """
@@ -9,34 +10,37 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, TypeVar
+import zlib
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from deepseek_async.simulator import refusals
-from deepseek_async.simulator.refusals import Refusal
+from deepseek_async.simulator.eras import Era
+from deepseek_async.simulator.positions import end_of, start_of
+from deepseek_async.simulator.refusals import RefusedError
 from deepseek_async.simulator.scripted import Body
 
-# What a request may name, and the model that answers. The aliases outlived their retirement.
-MODELS = {
-    "deepseek-flash": "deepseek-flash",
-    "deepseek-v4-pro": "deepseek-v4-pro",
-    "deepseek-v4-flash": "deepseek-flash",
-    "deepseek-chat": "deepseek-flash",
-    "deepseek-reasoner": "deepseek-flash",
-}
 _ROLES = ("system", "user", "assistant", "tool", "latest_reminder")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra")
-_MAX_OUTPUT_TOKENS = 393_216
-_MAX_USER_ID = 512
+_PARTS = ("text", "image_url", "file")
+# The most that an image costs (docs, "Vision"); how the size decides isn't documented.
+_IMAGE_TOKENS = 384
 
 
-class RefusedError(Exception):
-    """The request gets an error reply."""
+class CalledFunction(msgspec.Struct, frozen=True):
+    """The function of a replayed tool call."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal)
-        self.refusal = refusal
+    name: str
+    arguments: str = ""
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A replayed tool call."""
+
+    id: str
+    type: str
+    function: CalledFunction
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -44,7 +48,7 @@ class Message(msgspec.Struct, frozen=True):
 
     role: str
     content: str | list[dict[str, Any]] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     prefix: bool | None = None
@@ -55,12 +59,22 @@ class Message(msgspec.Struct, frozen=True):
             return "".join(str(part.get("text", "")) for part in self.content)
         return self.content or ""
 
+    def images(self) -> list[dict[str, Any]]:
+        """The parts of the content that are images."""
+        if not isinstance(self.content, list):
+            return []
+        return [part for part in self.content if part.get("type") != "text"]
 
-class _Typed(msgspec.Struct, frozen=True):
+
+class Typed(msgspec.Struct, frozen=True):
+    """An object of which only the type counts."""
+
     type: str
 
 
-class _StreamOptions(msgspec.Struct, frozen=True):
+class StreamOptions(msgspec.Struct, frozen=True):
+    """What a streamed answer should have."""
+
     include_usage: bool | None = None
 
 
@@ -68,13 +82,15 @@ class Function(msgspec.Struct, frozen=True):
     """A function that the model may call."""
 
     name: str
+    description: str | None = None
     parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class Tool(msgspec.Struct, frozen=True):
     """An offered tool; server tools have no `function`."""
 
-    type: str = "function"
+    type: str
     function: Function | None = None
 
 
@@ -83,14 +99,17 @@ class ChatBody(msgspec.Struct, frozen=True):
 
     messages: list[Message]
     model: str
-    thinking: _Typed | None = None
+    thinking: Typed | None = None
     reasoning_effort: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
-    response_format: _Typed | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    response_format: Typed | None = None
     stop: str | list[str] | None = None
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: StreamOptions | None = None
     tools: list[Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     logprobs: bool | None = None
@@ -104,20 +123,50 @@ class ChatBody(msgspec.Struct, frozen=True):
             return self.thinking.type != "disabled" and self.reasoning_effort != "none"
         return self.model != "deepseek-chat" and self.reasoning_effort != "none"
 
+    @property
+    def wants_json(self) -> bool:
+        """Whether JSON mode is on."""
+        return self.response_format is not None and self.response_format.type == "json_object"
+
+    def prefix(self) -> Message | None:
+        """The beginning of the answer, if the request gives one."""
+        last = self.messages[-1] if self.messages else None
+        return last if last is not None and last.role == "assistant" and last.prefix else None
+
     def last_user_text(self) -> str:
         """The last user message, or nothing."""
         users = (message for message in reversed(self.messages) if message.role == "user")
         return next((message.text() for message in users), "")
 
+    def functions(self) -> list[Function]:
+        """The functions among the tools."""
+        return [tool.function for tool in self.tools or () if tool.function is not None]
+
     def prompt(self) -> str:
         """All that the model reads, in its order: tools first, then the messages."""
-        tools = "" if self.tools is None else msgspec.json.encode(self.tools).decode()
-        parts = [tools]
+        parts = [] if not self.tools else [msgspec.json.encode(self.tools).decode()]
         for message in self.messages:
-            parts += (f"<{message.role}>", message.reasoning_content or "", message.text())
-            if message.tool_calls:
-                parts.append(msgspec.json.encode(message.tool_calls).decode())
+            parts += (f"<{message.role}>", *self._read_of(message))
         return "".join(parts)
+
+    def _read_of(self, message: Message) -> tuple[str, ...]:
+        # Without tools, earlier reasoning is left out (measured: it costs no prompt tokens).
+        reasoning = message.reasoning_content if self.tools else None
+        images = "".join(
+            f"<image {zlib.crc32(msgspec.json.encode(part)):x}>" for part in message.images()
+        )
+        calls = [(call.function.name, call.function.arguments) for call in message.tool_calls or ()]
+        return (spoken(reasoning or "", message.text(), calls), images)
+
+    def image_tokens(self) -> int:
+        """Tokens of the images."""
+        return _IMAGE_TOKENS * sum(len(message.images()) for message in self.messages)
+
+
+def spoken(reasoning: str, text: str, calls: list[tuple[str, str]]) -> str:
+    """An assistant message as the model writes and reads it."""
+    called = "".join(f"<call>{name}\n{arguments}" for name, arguments in calls)
+    return f"{reasoning}</think>{text}{called}" if reasoning else text + called
 
 
 class FimBody(msgspec.Struct, frozen=True):
@@ -129,9 +178,13 @@ class FimBody(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     echo: bool | None = None
     temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logprobs: int | None = None
     stop: str | list[str] | None = None
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: StreamOptions | None = None
     user_id: str | None = None
 
 
@@ -148,78 +201,84 @@ def read_json(data: bytes) -> Body:
         raise RefusedError(refusals.EMPTY_BODY)
     try:
         value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RefusedError(refusals.malformed_json(_json_problem(data))) from None
     if not isinstance(value, dict):
-        problem = f"invalid type: {_wire_type(value)}, expected a map at {_end(data)}"
+        problem = f"invalid type: {_wire_type(value)}, expected a map at {end_of(data)}"
         raise RefusedError(refusals.undecodable(problem))
-    return value  # pyright: ignore[reportUnknownVariableType]  # JSON objects have str keys
+    return cast("Body", value)
 
 
-def read_request(body: Body, data: bytes, kind: type[_T]) -> _T:
-    """Convert and check a body.
+def read_request(body: Body, data: bytes, kind: type[_T], era: Era) -> _T:
+    """Convert a body.
+
+    Args:
+        body: The decoded `data`.
+        data: For the positions that errors tell.
+        kind: What it should be.
+        era: Whose words errors have.
 
     Raises:
-        RefusedError: DeepSeek would refuse it.
+        RefusedError: DeepSeek couldn't convert it.
     """
     try:
         request = msgspec.convert(body, kind)
     except msgspec.ValidationError as exc:
-        raise RefusedError(refusals.undecodable(f"{_problem(str(exc))} at {_end(data)}")) from None
-    refusal = _refusal(request, data)
-    if refusal is not None:
-        raise RefusedError(refusal)
+        raise RefusedError(refusals.undecodable(_problem(str(exc), data, era))) from None
+    if isinstance(request, ChatBody):
+        for index, message in enumerate(request.messages):
+            _check_message(message, f"messages[{index}]", data, era)
+        _check_variants(request, data)
     return request
 
 
-def _refusal(request: ChatBody | FimBody, data: bytes) -> Refusal | None:
-    if isinstance(request, ChatBody):
-        refusal = _chat_refusal(request, data)
-        if refusal is not None:
-            return refusal
-    if request.model not in MODELS:
-        return refusals.unknown_model(request.model)
-    if request.temperature is not None and not 0 <= request.temperature <= 2:
-        return refusals.TEMPERATURE
-    if request.max_tokens is not None and not 1 <= request.max_tokens <= _MAX_OUTPUT_TOKENS:
-        return refusals.invalid_value(
-            f"Invalid max_tokens value, the valid range of max_tokens is [1, {_MAX_OUTPUT_TOKENS}]"
-        )
-    if request.user_id is not None and len(request.user_id) > _MAX_USER_ID:
-        return refusals.invalid_value(
-            "Invalid 'user_id': string too long. Expected a string with maximum length "
-            f"{_MAX_USER_ID}, but got a string with length {len(request.user_id)} instead"
-        )
-    return None
+def _check_message(message: Message, path: str, data: bytes, era: Era) -> None:
+    role, content = message.role, message.content
+    if role not in _ROLES:
+        _refuse(f"{path}.role: {_unknown(role, _ROLES)}", data, f"{path}.role")
+    if isinstance(content, list):
+        if role == "assistant":
+            _refuse(f"{path}: invalid type: sequence, expected a string", data, path)
+        known = _PARTS if role in era.sees else ("text",)
+        for part in content:
+            if part.get("type") in known:
+                continue
+            # 2025 named the message, 2026 names the part; both where the message ends.
+            variant = _unknown(str(part.get("type")), known)
+            _refuse(f"{path}: {_NO_VARIANT if era.text_errors else variant}", data, path)
+    if content is None and role != "assistant":
+        _refuse(f"{path}: missing field `content`", data, path)
+    if role == "tool" and message.tool_call_id is None:
+        _refuse(f"{path}: missing field `tool_call_id`", data, path)
 
 
-def _chat_refusal(request: ChatBody, data: bytes) -> Refusal | None:
-    for index, message in enumerate(request.messages):
-        if message.role not in _ROLES:
-            expected = ", ".join(f"`{role}`" for role in _ROLES)
-            return refusals.undecodable(
-                f"messages[{index}].role: unknown variant `{message.role}`, "
-                f"expected one of {expected} at {_end(data)}"
-            )
-    if request.reasoning_effort is not None and request.reasoning_effort not in _EFFORTS:
-        return refusals.undecodable(
-            f"reasoning_effort: unknown variant `{request.reasoning_effort}`, expected one of "
-            f"`none`, `low`, `high`, `max` at {_end(data)}",
-            status=422,
-        )
-    response_format = request.response_format
-    if response_format is not None and response_format.type not in ("text", "json_object"):
-        return refusals.RESPONSE_FORMAT_UNAVAILABLE
-    is_forced = isinstance(request.tool_choice, dict) or request.tool_choice == "required"
-    if is_forced and request.is_thinking:
-        return refusals.FORCED_TOOL_WHILE_THINKING
-    return None
+def _check_variants(request: ChatBody, data: bytes) -> None:
+    effort = request.reasoning_effort
+    if effort is not None and effort not in _EFFORTS:
+        problem = f"reasoning_effort: {_unknown(effort, ('none', 'low', 'high', 'max'))}"
+        at = end_of(data, "reasoning_effort")
+        raise RefusedError(refusals.undecodable(f"{problem} at {at}", status=422))
+    thinking = request.thinking
+    if thinking is not None and thinking.type not in ("enabled", "disabled"):
+        problem = f"thinking.type: {_unknown(thinking.type, ('enabled', 'disabled'))}"
+        _refuse(problem, data, "thinking.type")
+    for index, tool in enumerate(request.tools or ()):
+        if tool.type == "function" and tool.function is None:
+            path = f"tools[{index}]"
+            _refuse(f"{path}: missing field `function`", data, path)
 
 
-def _end(data: bytes) -> str:
-    # The real parser stops at the field; the end is close enough for a text that people read.
-    lines = data.split(b"\n")
-    return f"line {len(lines)} column {len(lines[-1])}"
+_NO_VARIANT = "data did not match any variant of untagged enum ChatCompletionRequestContent"
+
+
+def _unknown(found: str, known: tuple[str, ...]) -> str:
+    names = ", ".join(f"`{name}`" for name in known)
+    expected = f"expected {names}" if len(known) == 1 else f"expected one of {names}"
+    return f"unknown variant `{found}`, {expected}"
+
+
+def _refuse(problem: str, data: bytes, path: str) -> None:
+    raise RefusedError(refusals.undecodable(f"{problem} at {end_of(data, path)}"))
 
 
 def _json_problem(data: bytes) -> str:
@@ -230,9 +289,13 @@ def _json_problem(data: bytes) -> str:
         if exc.pos >= len(text.rstrip()):
             open_key = re.search(r'"(\w+)"\s*:\s*$', text)
             field = f"{open_key[1]}: " if open_key else ""
-            return f"{field}EOF while parsing a value at {_end(data)}"
+            return f"{field}EOF while parsing a value at {end_of(data)}"
         return f"expected value at line {exc.lineno} column {exc.colno}"
-    return f"invalid unicode code point at {_end(data)}"
+    except RecursionError:
+        return f"recursion limit exceeded at {end_of(data)}"
+    if re.search(rb"\\u[dD][89a-fA-F]", data):
+        return f"unexpected end of hex escape at {end_of(data)}"
+    return f"invalid unicode code point at {end_of(data)}"
 
 
 _WIRE_TYPES = {
@@ -262,15 +325,25 @@ def _wire_type(value: object) -> str:
             return "null"
 
 
-def _problem(message: str) -> str:
+def _problem(message: str, data: bytes, era: Era) -> str:
     """Say what msgspec found in the words of the server's parser."""
-    path = re.search(r" - at `\$\.?(.*)`$", message)
-    field = f"{path[1]}: " if path and path[1] else ""
+    found = re.search(r" - at `\$\.?(.*)`$", message)
+    path = found[1] if found else ""
+    if era.text_errors and re.fullmatch(r"messages\[\d+\]\.content", path):
+        path = path.removesuffix(".content")
+        return f"{path}: {_NO_VARIANT} at {end_of(data, path)}"
+    field = f"{path}: " if path else ""
     missing = re.match(r"Object missing required field (`\w+`)", message)
     if missing:
-        return f"{field}missing field {missing[1]}"
-    found = re.match(r"Expected `(.+?)`, got `(\w+)`", message)
-    if found:
-        wanted = " or ".join(_WIRE_TYPES.get(kind, kind) for kind in found[1].split(" | "))
-        return f"{field}invalid type: {_WIRE_TYPES.get(found[2], found[2])}, expected a {wanted}"
-    return field + message.split(" - at ")[0].lower()
+        return f"{field}missing field {missing[1]} at {end_of(data, path)}"
+    types = re.match(r"Expected `(.+?)`, got `(\w+)`", message)
+    if types is None:
+        return f"{field}{message.split(' - at ')[0].lower()} at {end_of(data, path)}"
+    wanted = " or ".join(
+        _WIRE_TYPES.get(kind, kind) for kind in types[1].split(" | ") if kind != "null"
+    )
+    # Maps and sequences are refused before they are read, scalars after.
+    is_open = types[2] in ("object", "array")
+    at = start_of(data, path) if is_open else end_of(data, path)
+    kind = _WIRE_TYPES.get(types[2], types[2])
+    return f"{field}invalid type: {kind}, expected a {wanted} at {at}"

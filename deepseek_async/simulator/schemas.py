@@ -7,13 +7,18 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from deepseek_async.simulator.patterns import matching
+
 # Deeper schemas are recursive ones: optional parts are left out from here on.
 _MAX_DEPTH = 6
+# Schemas that demand a value of endless depth get none.
+_TOO_DEEP = 40
 
 _BY_FORMAT = {
     "date": "2026-11-21",
     "time": "12:00:00Z",
     "date-time": "2026-11-21T12:00:00Z",
+    "duration": "PT1H",
     "email": "ada@example.org",
     "hostname": "example.org",
     "ipv4": "192.0.2.1",
@@ -41,15 +46,20 @@ Schema = Mapping[str, Any]
 def example(schema: Schema, rng: random.Random, *, topic: str = "example") -> Any:
     """Make a value that fits `schema`.
 
-    Knows type, enum, const, default, format, bounds, multipleOf, lengths, items, properties,
-    required, anyOf, oneOf, allOf and local references; not pattern.
+    Knows type, enum, const, default, format, simple patterns, bounds, multipleOf, lengths, items,
+    prefixItems, uniqueItems, properties, required, additionalProperties, anyOf, oneOf, allOf and
+    local references.
 
     Args:
         schema: A JSON schema, with ``$defs``, ``$def`` or ``definitions`` at its top.
         rng: Chooses among what fits.
         topic: For strings about which nothing is said.
     """
-    return _Maker(schema, rng, topic).make(schema, "", 0)
+    try:
+        return _Maker(schema, rng, topic).make(schema, "", 0)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        # Clients may send any JSON as a schema, such as ``{"minItems": "two"}``.
+        return {}
 
 
 class _Maker:
@@ -59,6 +69,8 @@ class _Maker:
         self._topic = topic
 
     def make(self, schema: Schema, name: str, depth: int) -> Any:
+        if depth > _TOO_DEEP:
+            return None
         schema = self._resolve(schema)
         if "const" in schema:
             return schema["const"]
@@ -70,7 +82,10 @@ class _Maker:
         for key in ("anyOf", "oneOf"):
             options = _schemas(schema.get(key))
             if options:
-                return self.make(_plainest(options), name, depth + 1)
+                rest = {other: value for other, value in schema.items() if other != key}
+                return self.make(
+                    self._merged((rest, self._chosen(options, depth))), name, depth + 1
+                )
         kind = schema.get("type")
         if isinstance(kind, list):
             kinds = [item for item in cast("Sequence[Any]", kind) if item != "null"]
@@ -106,54 +121,110 @@ class _Maker:
         parts = _schemas(schema.get("allOf"))
         if not parts:
             return schema
+        rest = {key: value for key, value in schema.items() if key != "allOf"}
+        return self._merged((*parts, rest))
+
+    def _merged(self, parts: Sequence[Schema]) -> Schema:
         merged: dict[str, Any] = {}
-        for part in (*(self._resolve(part) for part in parts), schema):
+        for part in map(self._resolve, parts):
             for key, value in part.items():
                 if key == "properties":
                     merged[key] = {**_mapping(merged.get(key)), **_mapping(value)}
                 elif key == "required":
                     merged[key] = [*merged.get(key, ()), *value]
-                elif key != "allOf":
+                else:
                     merged[key] = value
         return merged
 
+    def _chosen(self, options: Sequence[Schema], depth: int) -> Schema:
+        # A scalar ends a recursion that an object may go on with; null says nothing, but ends it.
+        resolved = [self._resolve(option) for option in options]
+        named = [option for option in resolved if option.get("type") != "null"]
+        scalar = [option for option in named if option.get("type") not in _NESTED]
+        if depth >= _MAX_DEPTH and not scalar and len(named) < len(resolved):
+            return {"type": "null"}
+        return (scalar or named or resolved)[0]
+
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
-        required = set(_strings(schema.get("required")))
-        return {
+        properties = _mapping(schema.get("properties"))
+        required = _strings(schema.get("required"))
+        made = {
             name: self.make(_mapping(part), name, depth + 1)
-            for name, part in _mapping(schema.get("properties")).items()
+            for name, part in properties.items()
             if name in required or (not required and depth < _MAX_DEPTH)
         }
+        others = _mapping(schema.get("additionalProperties"))
+        for name in required:
+            if name not in made:
+                made[name] = self.make(others, name, depth + 1)
+        if not properties and others and not made:
+            made["key"] = self.make(others, "key", depth + 1)
+        return made
 
     def _array(self, schema: Schema, name: str, depth: int) -> list[Any]:
-        least = schema.get("minItems", 0 if depth >= _MAX_DEPTH else 1)
-        return [self.make(_mapping(schema.get("items")), name, depth + 1) for _ in range(least)]
+        made = [
+            self.make(part, name, depth + 1)
+            for part in _schemas(schema.get("prefixItems") or schema.get("items"))
+        ]
+        each = _mapping(schema.get("items"))
+        least = schema.get("minItems", 0 if depth >= _MAX_DEPTH or made else 1)
+        least = min(least, schema.get("maxItems", least))
+        while len(made) < least:
+            item = self.make(each, name, depth + 1)
+            # Values repeat; a number tells them apart, or a few more draws from an enum.
+            if schema.get("uniqueItems") and item in made:
+                item = self._other(each, item, made)
+            made.append(item)
+        return made
+
+    def _other(self, schema: Schema, item: Any, made: list[Any]) -> Any:
+        number = len(made)
+        choices = self._resolve(schema).get("enum")
+        if isinstance(choices, list):
+            unused = [choice for choice in cast("Sequence[Any]", choices) if choice not in made]
+            return unused[0] if unused else item
+        if isinstance(item, str):
+            return f"{item}{number}"
+        if isinstance(item, int | float) and not isinstance(item, bool):
+            return item + number * schema.get("multipleOf", 1)
+        return not item if isinstance(item, bool) else item
 
     def _number(self, schema: Schema, *, whole: bool) -> int | float:
         step = schema.get("multipleOf", 1 if whole else 0.5)
-        low = schema.get("minimum", schema.get("exclusiveMinimum"))
-        high = schema.get("maximum", schema.get("exclusiveMaximum"))
+        above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+        low = max(
+            (bound for bound in (schema.get("minimum"), above) if bound is not None), default=None
+        )
+        high = min(
+            (bound for bound in (schema.get("maximum"), below) if bound is not None), default=None
+        )
         if low is None:
-            low = 1 if high is None else high - 10 * step
-        value: int | float = math.ceil(low / step) * step
-        if value == schema.get("exclusiveMinimum"):
-            value += step
-        if high is not None and value > high:
-            value = low
-        return int(value) if whole else value
+            low = 1 if high is None or (high >= 1 and below != 1) else high - 10 * step
+        first = math.ceil(low / step) * step
+        candidates: list[float] = [first, first + step]
+        if "multipleOf" not in schema and not whole and high is not None:
+            candidates += [low, (low + high) / 2]
+        for value in candidates:
+            is_low = value < low or value == above
+            is_high = high is not None and (value > high or value == below)
+            if not is_low and not is_high:
+                return int(value) if whole else value
+        return int(low) if whole else low
 
     def _string(self, schema: Schema, name: str) -> str:
-        known = _BY_FORMAT.get(str(schema.get("format"))) or _BY_NAME.get(name.lower())
-        text = known or self._topic
+        pattern = schema.get("pattern")
+        made = matching(pattern) if isinstance(pattern, str) else None
+        if made is not None:
+            return made
+        formatted = _BY_FORMAT.get(str(schema.get("format")))
+        if formatted is not None:
+            return formatted
+        text = _BY_NAME.get(name.lower()) or self._topic
         text = text.ljust(schema.get("minLength", 0), "x")
         return text[: schema.get("maxLength")]
 
 
-def _plainest(options: Sequence[Schema]) -> Schema:
-    # A scalar ends a recursion that an object may go on with; null says nothing.
-    named = [option for option in options if option.get("type") != "null"]
-    scalar = [option for option in named if option.get("type") not in (None, "object", "array")]
-    return (scalar or named or options)[0]
+_NESTED = (None, "object", "array")
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

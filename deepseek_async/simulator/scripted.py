@@ -1,22 +1,77 @@
-"""What a test tells the simulator to do: `Reply`, `Replay`, `Fault`."""
+"""What a test tells the simulator to answer: `Reply`, `Replay`, and `When`."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+import msgspec
+
+from deepseek_async.simulator.faults import Fault
+from deepseek_async.simulator.pace import Amount
 from deepseek_async.simulator.refusals import REFUSALS
 
 # What a request's JSON body is: any object; callers read it as they know it.
 Body = dict[str, Any]
-Match = str | Callable[[Body], bool]
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """Which requests an answer is for: those that fit all that is given."""
+
+    text: str | None = None
+    """Part of the last user message, or of a FIM request's prompt."""
+    tools: str | Sequence[str] | None = None
+    """Functions that the request offers, among others; an empty sequence: it offers none."""
+    turn: int | None = None
+    """1 for a conversation without an answer yet, 2 after the first answer, and so on."""
+    model: str | None = None
+    """The model that the request names."""
+    user_id: str | None = None
+    stream: bool | None = None
+    """Whether the answer is streamed."""
+
+    def fits(self, body: Body, asked: str) -> bool:
+        """Whether a request is meant.
+
+        Args:
+            body: The JSON of the request.
+            asked: The last user message, or the prompt.
+        """
+        return (
+            (self.text is None or self.text in asked)
+            and (self.model is None or self.model == body.get("model"))
+            and (self.user_id is None or self.user_id == body.get("user_id"))
+            and (self.stream is None or self.stream == bool(body.get("stream")))
+            and (self.turn is None or self.turn == _turn(body))
+            and (self.tools is None or self._offers(_offered(body)))
+        )
+
+    def _offers(self, offered: set[str]) -> bool:
+        wanted = {self.tools} if isinstance(self.tools, str) else set(self.tools or ())
+        return wanted <= offered if wanted else not offered
+
+
+def _turn(body: Body) -> int:
+    messages: list[Body] = body.get("messages") or []
+    return 1 + [message.get("role") for message in messages].count("assistant")
+
+
+def _offered(body: Body) -> set[str]:
+    tools: list[Body] = body.get("tools") or []
+    functions: list[Body] = [tool["function"] for tool in tools if tool.get("function")]
+    return {function["name"] for function in functions}
+
+
+Match = str | When | Callable[[Body], bool]
+Times = int | Literal["forever"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +88,8 @@ class Reply:
     reasoning: str | None = None
     """Reasoning content, sent only if the request leaves thinking on; None is empty reasoning
     next to `text` or `tool_calls`."""
-    tool_calls: Sequence[tuple[str, str]] = ()
-    """Pairs of function name and raw arguments, in index order."""
+    tool_calls: Sequence[tuple[str, str | Mapping[str, Any]]] = ()
+    """Pairs of function name and arguments, in index order; a string is sent as it is."""
     finish_reason: str | None = None
     """None: what follows from the answer (stop, tool_calls, length)."""
     usage: Mapping[str, Any] | None = None
@@ -50,16 +105,44 @@ class Reply:
     """Seconds for a ``Retry-After`` header; DeepSeek itself never sent one."""
     queue_seconds: float = 0.0
     """Seconds of keep-alives (the first one at once) before the answer begins."""
-    first_token_seconds: float | None = None
+    first_token_seconds: Amount | None = None
     """Seconds from the end of the queue to the first token; None: the simulator's option."""
-    tokens_per_second: float | None = None
+    tokens_per_second: Amount | None = None
     """Pace of the answer; None: the simulator's option."""
     match: Match | None = None
-    """Only for requests whose last user message contains this text, or whose body it accepts."""
+    """Only for requests whose last user message contains this text, that fit this `When`, or
+    whose body this function accepts."""
+    times: Times = 1
+    """How many requests it answers."""
+    fault: Fault | None = None
+    """What goes wrong with it each time; its `rate` and `times` don't count here."""
+
+    def __post_init__(self) -> None:
+        _check_times(self.times)
+
+    @property
+    def raw_tool_calls(self) -> tuple[tuple[str, str], ...]:
+        """The tool calls with their arguments as JSON text."""
+        return tuple((name, _json_text(arguments)) for name, arguments in self.tool_calls)
+
+    @classmethod
+    def json(cls, value: object, **fields: Any) -> Self:
+        """An answer that is JSON, as JSON mode gives it.
+
+        Args:
+            value: What the text is to be the JSON of.
+            fields: The other fields.
+        """
+        return cls(_json_text(value, keep_text=False), **fields)
 
     @classmethod
     def error(
-        cls, name: str, *, retry_after: float | None = None, match: Match | None = None
+        cls,
+        name: str,
+        *,
+        retry_after: float | None = None,
+        match: Match | None = None,
+        times: Times = 1,
     ) -> Reply:
         """An error that DeepSeek sends, byte for byte.
 
@@ -68,6 +151,7 @@ class Reply:
                 ``insufficient_balance`` or ``overloaded``.
             retry_after: Seconds for a ``Retry-After`` header.
             match: See the field.
+            times: See the field.
 
         Raises:
             ValueError: There is no error of this name; the message lists them.
@@ -81,6 +165,7 @@ class Reply:
             headers={"Content-Type": refusal.content_type or ""},
             retry_after=retry_after,
             match=match,
+            times=times,
         )
 
 
@@ -108,6 +193,13 @@ class Replay:
     """Headers to add or replace; an empty value removes one."""
     match: Match | None = None
     """As in `Reply`."""
+    times: Times = 1
+    """As in `Reply`."""
+    fault: Fault | None = None
+    """As in `Reply`; the content of a recording isn't changed."""
+
+    def __post_init__(self) -> None:
+        _check_times(self.times)
 
     def data(self) -> bytes:
         """The body; reads the file."""
@@ -139,40 +231,40 @@ class Replay:
         return EVENT_STREAM if start.startswith((b"data:", b":")) else "application/json"
 
 
-FaultKind = Literal[
-    "cut",
-    "reset",
-    "stall",
-    "delay",
-    "close",
-    "error",
-    "omit_done",
-    "omit_finish",
-    "whitespace",
-    "garbage",
-]
+def take(script: list[Reply | Replay], body: Body, asked: str) -> Reply | Replay | None:
+    """Take the first answer that fits a request off the script, if there is one.
 
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that goes wrong with the answer to one request."""
-
-    kind: FaultKind
-    """What happens:
-
-    ``cut``/``reset``: the connection ends (FIN/RST) after `after_events` or `after_bytes`, else
-    right after the headers; ``stall``: nothing more comes, for `seconds` or for ever; ``delay``:
-    the headers come `seconds` late; ``close``: the connection ends before the headers;
-    ``error``: an ``error`` object ends the stream; ``omit_done``, ``omit_finish``: the stream
-    ends without its ``[DONE]``, without the chunk that has the finish reason; ``whitespace``: a 200
-    whose body is only line feeds; ``garbage``: an event that isn't JSON, then the stream goes on.
+    Args:
+        script: Answers in order; one that answers several requests stays until it has.
+        body: The JSON of the request.
+        asked: The last user message, or the prompt.
     """
-    _: KW_ONLY
-    after_events: int | None = None
-    """Data events that come before it; in a plain reply the body counts as one."""
-    after_bytes: int | None = None
-    """Body bytes that come before it (cut and reset only)."""
-    seconds: float | None = None
-    """Length of a stall (None: until the client leaves) or a delay."""
-    keep_alive: bool = False
-    """Keep-alives come during a stall."""
+    for index, scripted in enumerate(script):
+        if not _fits(scripted.match, body, asked):
+            continue
+        if scripted.times == 1:
+            del script[index]
+        elif scripted.times != "forever":
+            script[index] = replace(scripted, times=scripted.times - 1)
+        return scripted
+    return None
+
+
+def _fits(match: Match | None, body: Body, asked: str) -> bool:
+    if match is None:
+        return True
+    if isinstance(match, str):
+        return match in asked
+    return match.fits(body, asked) if isinstance(match, When) else bool(match(body))
+
+
+def _json_text(value: object, *, keep_text: bool = True) -> str:
+    if keep_text and isinstance(value, str):
+        return value
+    # With the spaces that models write.
+    return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
+
+
+def _check_times(times: Times) -> None:
+    if times != "forever" and times < 1:
+        raise ValueError(f"a reply is for at least one request, not {times}")

@@ -6,15 +6,18 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from aiohttp import web
 
 from deepseek_async.simulator.clock import Clock
 from deepseek_async.simulator.core import Core, Options, Plan, ReceivedRequest
+from deepseek_async.simulator.faults import Fault
 from deepseek_async.simulator.metrics import Metrics
+from deepseek_async.simulator.options import Concurrency, CoreOptions
+from deepseek_async.simulator.pace import Amount
 from deepseek_async.simulator.playback import Alarm, Playback, reset
-from deepseek_async.simulator.scripted import Fault, Replay, Reply
+from deepseek_async.simulator.scripted import Replay, Reply
 from deepseek_async.simulator.wheel import Wheel
 
 if TYPE_CHECKING:
@@ -44,10 +47,14 @@ class Simulator:
         keep_alive_seconds: Between keep-alives while an answer hasn't begun.
         seed: Of ids and made-up answers.
         keys: API keys that exist; None: all but those that begin with ``sk-bad``.
-        max_concurrency: Chat and FIM requests answered at the same time; more are a 429. None: no
-            limit.
+        max_concurrency: Chat and FIM requests answered at the same time for one account and model;
+            more are a 429. ``"deepseek"``: DeepSeek's own limits. None: no limit.
         max_requests_kept: Requests remembered for `requests`; older ones are dropped.
         clock: None: real time, to be pushed forward with ``sim.clock.advance``.
+        behaviour: Era, accounts, balance, capacity and cache: the other fields of `Options`.
+
+    Raises:
+        ValueError: An option makes no sense.
     """
 
     def __init__(
@@ -55,14 +62,15 @@ class Simulator:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        tokens_per_second: float | None = None,
-        first_token_seconds: float = 0.0,
+        tokens_per_second: Amount | None = None,
+        first_token_seconds: Amount = 0.0,
         keep_alive_seconds: float = 10.0,
         seed: int = 0,
         keys: Iterable[str] | None = None,
-        max_concurrency: int | None = None,
+        max_concurrency: Concurrency = None,
         max_requests_kept: int = 10_000,
         clock: Clock | None = None,
+        **behaviour: Unpack[CoreOptions],
     ) -> None:
         if keep_alive_seconds <= 0:
             raise ValueError(f"keep_alive_seconds must be positive, not {keep_alive_seconds}")
@@ -78,11 +86,11 @@ class Simulator:
                 keys=None if keys is None else frozenset(keys),
                 max_concurrency=max_concurrency,
                 max_requests_kept=max_requests_kept,
+                **behaviour,
             ),
             self.clock,
         )
         self._metrics = Metrics()
-        self._running = 0
         self._transports: set[asyncio.Transport] = set()
         self._runner: web.AppRunner | None = None
         self._wheel: Wheel | None = None
@@ -126,8 +134,8 @@ class Simulator:
     def script(self, *replies: Reply | Replay) -> None:
         """Answer the next chat and FIM requests with `replies`, in order.
 
-        Each is used once, by the first request that it matches and that is valid; requests that
-        none matches get the simulator's own answers.
+        Each is used once, or as often as its `times` says, by the first request that it matches
+        and that is valid; requests that none matches get the simulator's own answers.
 
         Raises:
             OSError: The file of a `Replay` can't be read.
@@ -139,8 +147,18 @@ class Simulator:
         self._core.script.extend(replies)
 
     def faults(self, *faults: Fault | None) -> None:
-        """Spoil the answers to the next requests, of any kind, in order; None spoils nothing."""
+        """Spoil answers to requests of any kind.
+
+        Those without a `rate` meet the next requests, in order; None lets one pass. Those with a
+        `rate` are for good, and may meet what the others leave.
+        """
         self._core.faults.extend(faults)
+
+    def reset(self) -> None:
+        """Forget scripts, faults and received requests."""
+        self._core.script.clear()
+        self._core.faults.clear()
+        self._core.received.clear()
 
     def client(self, **options: Any) -> AsyncDeepSeek:
         """A new client of this simulator; closing it is up to the caller.
@@ -183,7 +201,7 @@ class Simulator:
         except OSError:
             await runner.cleanup()
             raise
-        self._wheel = Wheel(self.clock)
+        self._wheel = Wheel(self.clock, self._metrics.lag)
         self._runner = runner
 
     async def stop(self) -> None:
@@ -222,16 +240,14 @@ class Simulator:
             # Broken framing or encoding: what the server could read of the body is nothing.
             plan = self._core.plan(request.method, request.path, headers, b"")
         else:
-            plan = self._core.plan(
-                request.method, request.path, headers, data, running=self._running
-            )
+            plan = self._core.plan(request.method, request.path, headers, data)
         metrics = self._metrics
         metrics.requests += 1
         transport = request.transport
         if transport is None:
+            self._core.finish(plan)
             return web.Response()
         metrics.enter()
-        self._running += plan.counts_as_running
         self._transports.add(transport)
         try:
             return await self._serve(request, plan, transport, started)
@@ -240,7 +256,7 @@ class Simulator:
             raise
         finally:
             self._transports.discard(transport)
-            self._running -= plan.counts_as_running
+            self._core.finish(plan)
             metrics.leave()
 
     async def _serve(
@@ -284,6 +300,8 @@ class Simulator:
             playback.stop()
         if is_whole:
             await stream.write_eof()
+            if plan.closes:
+                transport.close()
         return stream
 
 

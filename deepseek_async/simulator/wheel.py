@@ -12,6 +12,7 @@ import math
 from typing import Protocol
 
 from deepseek_async.simulator.clock import Clock
+from deepseek_async.simulator.metrics import Lag
 
 TICK = 0.005
 """Seconds of a slot; no human sees tokens come finer than that."""
@@ -29,10 +30,16 @@ class Turning(Protocol):
 
 
 class Wheel:
-    """Calls `step` of everything added, at its time by `clock`; lives in one event loop."""
+    """Calls `step` of everything added, at its time by `clock`; lives in one event loop.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: Says what is due.
+        lag: Counts how late steps are.
+    """
+
+    def __init__(self, clock: Clock, lag: Lag | None = None) -> None:
         self._clock = clock
+        self._lag = lag or Lag()
         self._loop = asyncio.get_running_loop()
         self._slots: dict[int, list[Turning]] = {}
         self._order: list[int] = []
@@ -83,22 +90,25 @@ class Wheel:
         delay = self._armed * TICK - self._clock.monotonic()
         self._timer = self._loop.call_later(max(delay, 0.0), self._turn)
 
-    def _turn(self) -> None:
+    def _turn(self, *, jumped: bool = False) -> None:
         self._timer = None
         self._armed = math.inf
         # The event loop's timers may fire a little early by its coarser clock.
         current = math.floor(self._clock.monotonic() / TICK + 0.01)
         while self._order and self._order[0] <= current:
             slot = heapq.heappop(self._order)
+            due = slot * TICK
             for item in self._slots.pop(slot):
-                self._step(item, slot * TICK)
+                now = self._clock.monotonic()
+                # From the slot's beginning: what is in it was due then at the earliest.
+                if not jumped:
+                    self._lag.add(now - due + TICK)
+                # At least the slot's own time, so that what is due in it never needs a second
+                # visit.
+                at = item.step(max(due, now))
+                if at is not None:
+                    self.add(item, at)
         self._arm()
-
-    def _step(self, item: Turning, due: float) -> None:
-        # At least the slot's own time, so that what is due in it never needs a second visit.
-        at = item.step(max(due, self._clock.monotonic()))
-        if at is not None:
-            self.add(item, at)
 
     def _run_soon(self) -> None:
         items, self._soon = self._soon, []
@@ -112,4 +122,4 @@ class Wheel:
     def _jump(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._turn()
+        self._turn(jumped=True)

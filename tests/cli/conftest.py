@@ -129,6 +129,23 @@ class Pty:
                 raise AssertionError(f"{text!r} did not come; there was {self.shown!r}")
         self._searched = found + len(text)
 
+    def interrupt(self, until: str) -> None:
+        """Press Ctrl-C until ``until`` is shown.
+
+        One that comes between readline's showing the prompt and its waiting for a key takes
+        effect with the next key only (CPython). On a busy machine that moment is long.
+        """
+        for _ in range(int(GUARD_SECONDS)):
+            self.type("\x03")
+            patience = time.monotonic() + 1.0
+            while time.monotonic() < patience:
+                if self.shown.find(until, self._searched) >= 0:
+                    self.expect(until)
+                    return
+                if select.select([self._fd], [], [], 0.05)[0]:
+                    self._read(patience)
+        raise AssertionError(f"{until!r} did not come; there was {self.shown!r}")
+
     def type(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
 

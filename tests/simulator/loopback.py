@@ -127,6 +127,6 @@ def chat(text: str = "Hello", **fields: Any) -> dict[str, Any]:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that other tasks bring about."""
     async with asyncio.timeout(GUARD_SECONDS):
-        while not condition():  # noqa: ASYNC110  # nothing signals the simulator's counters
+        while not condition():  # nothing signals the simulator's counters
             # Not a fixed time: a turn of the event loop and a little rest for the processor.
             await asyncio.sleep(0.001)

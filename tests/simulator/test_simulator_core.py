@@ -10,7 +10,8 @@ import pytest
 
 from deepseek_async.simulator import Clock, Fault, Options, Reply
 from deepseek_async.simulator.core import Core, Plan
-from deepseek_async.simulator.frames import Frame, Kind, Timing, with_fault
+from deepseek_async.simulator.frames import Frame, Kind, Timing
+from deepseek_async.simulator.spoiling import with_fault
 
 from .loopback import chat
 
