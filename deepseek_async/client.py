@@ -19,6 +19,7 @@ from deepseek_async.caller import (
     check_headers,
     check_retries,
 )
+from deepseek_async.environment import descriptor_limit
 from deepseek_async.errors import PreflightError
 from deepseek_async.gate import Gates
 from deepseek_async.policy.dialect import (
@@ -29,7 +30,7 @@ from deepseek_async.policy.dialect import (
 )
 from deepseek_async.resources.chat import Chat
 from deepseek_async.resources.models import Models, User
-from deepseek_async.session import SessionManager, descriptor_limit
+from deepseek_async.session import SessionManager
 from deepseek_async.types.options import Timeouts
 
 if TYPE_CHECKING:

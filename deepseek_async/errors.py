@@ -158,12 +158,8 @@ class APIConnectionError(APIError):
     retryable = True
 
 
-class APITimeoutError(APIConnectionError):
-    """One of the clocks of :class:`deepseek_async.Timeouts` ran out.
-
-    Attributes:
-        partial: What had been received, None before the first chunk.
-    """
+class _PartialError(APIError):
+    """What the failures have in common that may come in the middle of an answer."""
 
     def __init__(
         self,
@@ -176,6 +172,14 @@ class APITimeoutError(APIConnectionError):
     ) -> None:
         super().__init__(message, request_id=request_id, attempts=attempts, body=body)
         self.partial = partial
+
+
+class APITimeoutError(_PartialError, APIConnectionError):
+    """One of the clocks of :class:`deepseek_async.Timeouts` ran out.
+
+    Attributes:
+        partial: What had been received, None before the first chunk.
+    """
 
 
 class ConnectTimeoutError(APITimeoutError):
@@ -305,24 +309,12 @@ class EmptyResponseError(APIError):
     retryable = True
 
 
-class StreamError(APIError):
+class StreamError(_PartialError):
     """The stream failed after it began.
 
     Attributes:
         partial: What had been received, None before the first chunk.
     """
-
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        request_id: str | None = None,
-        attempts: int = 0,
-        body: object = None,
-        partial: ChatCompletion | None = None,
-    ) -> None:
-        super().__init__(message, request_id=request_id, attempts=attempts, body=body)
-        self.partial = partial
 
 
 class StreamInterruptedError(StreamError):

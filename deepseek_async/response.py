@@ -5,6 +5,7 @@ Knows how aiohttp's responses behave, but imports nothing of aiohttp.
 
 import asyncio
 import contextlib
+import functools
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -304,3 +305,35 @@ def _drain(response: "ClientResponse") -> bytes:
     """
     content = cast("Any", response.content)
     return cast("bytes", content._read_nowait(-1)) if content._buffer else b""
+
+
+# Which response was last read from an open connection, by aiohttp's protocol object.
+Readers = dict[Any, "weakref.ref[HTTPResponse] | None"]
+
+
+def watch(readers: Readers, protocol: Any) -> bool:
+    """Make sure that a reader is told when its connection closes.
+
+    When the chunk framing of a body is broken, aiohttp closes the connection without a word to
+    the one who reads the body (seen with 3.14.5): it would wait for ever.
+
+    Returns:
+        Whether the connection was known, and so has served a request before.
+    """
+    if protocol in readers:
+        return True
+    closed = protocol.closed
+    if closed is not None:
+        readers[protocol] = None
+        closed.add_done_callback(functools.partial(_connection_closed, readers, protocol))
+    return False
+
+
+def _connection_closed(readers: Readers, protocol: Any, closed: "asyncio.Future[None]") -> None:
+    if not closed.cancelled():
+        # Looked at, so that asyncio does not complain that nobody did.
+        closed.exception()
+    reference = readers.pop(protocol, None)
+    response = None if reference is None else reference()
+    if response is not None:
+        response.connection_closed()

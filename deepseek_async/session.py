@@ -25,14 +25,22 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from deepseek_async.environment import bypasses_proxy, proxies_by_scheme
 from deepseek_async.errors import (
     APIConnectionError,
     ConnectTimeoutError,
-    DeepSeekWarning,
     PreflightError,
 )
 from deepseek_async.policy.clocks import Clocks
-from deepseek_async.response import Ending, HTTPResponse, close_socket, running_loop, told
+from deepseek_async.response import (
+    Ending,
+    HTTPResponse,
+    Readers,
+    close_socket,
+    running_loop,
+    told,
+    watch,
+)
 
 if TYPE_CHECKING:
     import aiohttp
@@ -60,10 +68,6 @@ MAX_ERROR_BODY = 256 * 1024
 
 # aiohttp warns about larger bodies given as bytes, since sending one blocks the loop for long.
 _LARGE_BODY = 512 * 1024
-
-# File descriptors left to the rest of the process.
-_RESERVED_DESCRIPTORS = 64
-
 
 # A module is in sys.modules before its import is complete, so that alone does not tell.
 _imported = threading.Event()
@@ -186,7 +190,7 @@ class SessionManager:
         if pool is None or pool.closed:
             pool = _Pool(
                 self._callers_session,
-                _proxies(self._proxy, self._trust_env),
+                proxies_by_scheme(self._proxy, self._trust_env),
                 True if self._ssl is None else self._ssl,
             )
             with self._lock:
@@ -250,43 +254,6 @@ async def _close_on(loop: asyncio.AbstractEventLoop, pool: "_Pool") -> None:
     pool.discard()
 
 
-def _proxies(proxy: str | None, trust_env: bool) -> Mapping[str, str]:
-    """Return the proxy by URL scheme.
-
-    The environment is read once: aiohttp's own ``trust_env`` reads it, and netrc, for each
-    request, which takes several times as long as the rest of the request.
-    """
-    if proxy is not None:
-        return {"http": proxy, "https": proxy}
-    if not trust_env:
-        return {}
-    # Imported here: it brings a whole HTTP client along.
-    import urllib.request
-
-    return urllib.request.getproxies_environment()
-
-
-def descriptor_limit(asked: int | str) -> int:
-    """Return how many connections the process can have open; warn if ``asked`` is above it."""
-    try:
-        import resource
-    except ImportError:  # pragma: no cover
-        # Windows has no such limit for sockets.
-        return 1 << 30
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY:
-        return 1 << 30
-    usable = max(1, limit - _RESERVED_DESCRIPTORS)
-    if isinstance(asked, int) and asked > usable:
-        warnings.warn(
-            f"max_concurrency={asked} needs more file descriptors than this process may open "
-            f"({limit}); it is lowered to {usable}. Raise the limit with `ulimit -n`",
-            DeepSeekWarning,
-            stacklevel=4,
-        )
-    return usable
-
-
 def _socket_factory(address: Any) -> socket.socket:
     """Make a socket whose dead peer is noticed while a request waits for minutes."""
     family, kind, protocol, _, _ = address
@@ -299,29 +266,7 @@ def _socket_factory(address: Any) -> socket.socket:
     return sock
 
 
-# Which response was last read from an open connection, by aiohttp's protocol object.
-_Readers = dict[Any, "weakref.ref[HTTPResponse] | None"]
-
-
-def _watch(readers: _Readers, protocol: Any) -> bool:
-    """Make sure that a reader is told when its connection closes.
-
-    When the chunk framing of a body is broken, aiohttp closes the connection without a word to
-    the one who reads the body (seen with 3.14.5): it would wait for ever.
-
-    Returns:
-        Whether the connection was known, and so has served a request before.
-    """
-    if protocol in readers:
-        return True
-    closed = protocol.closed
-    if closed is not None:
-        readers[protocol] = None
-        closed.add_done_callback(functools.partial(_connection_closed, readers, protocol))
-    return False
-
-
-def _connector(ssl: ssl_module.SSLContext | bool, readers: _Readers) -> "aiohttp.TCPConnector":
+def _connector(ssl: ssl_module.SSLContext | bool, readers: Readers) -> "aiohttp.TCPConnector":
     import aiohttp
 
     class Connector(aiohttp.TCPConnector):
@@ -329,7 +274,7 @@ def _connector(ssl: ssl_module.SSLContext | bool, readers: _Readers) -> "aiohttp
 
         async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109
             connection = await super().connect(req, traces, timeout)
-            known = _watch(readers, connection.protocol)
+            known = watch(readers, connection.protocol)
             if known and (attempt := _attempt.get()) is not None:
                 attempt.reused = True
             return connection
@@ -358,7 +303,7 @@ class _Pool:
         # which they will be free, those that no request waits for.
         self._endings: set[Ending] = set()
         self._unclaimed: deque[Ending] = deque()
-        self._readers: _Readers = {}
+        self._readers: Readers = {}
         self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[URL, str | None]] = {}
 
     @property
@@ -463,7 +408,7 @@ class _Pool:
         result = HTTPResponse(self, response, clocks, on_end)
         if response.connection is not None:
             protocol = response.connection.protocol
-            _watch(self._readers, protocol)
+            watch(self._readers, protocol)
             self._readers[protocol] = weakref.ref(result)
         return result
 
@@ -527,7 +472,7 @@ class _Pool:
 
             url = URL(request.url).update_query(request.query)
             proxy = self._proxies.get(url.scheme)
-            if proxy is not None and _bypasses_proxy(url.host or "", self._proxies):
+            if proxy is not None and bypasses_proxy(url.host or "", self._proxies):
                 proxy = None
             if len(self._urls) > 256:
                 self._urls.clear()
@@ -555,25 +500,8 @@ def _client_timeout(connect: float | None) -> "aiohttp.ClientTimeout":
     return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=None)
 
 
-def _connection_closed(readers: _Readers, protocol: Any, closed: "asyncio.Future[None]") -> None:
-    if not closed.cancelled():
-        # Looked at, so that asyncio does not complain that nobody did.
-        closed.exception()
-    reference = readers.pop(protocol, None)
-    response = None if reference is None else reference()
-    if response is not None:
-        response.connection_closed()
-
-
 # What watches for the end of a loop lives until then, whoever forgets a client.
 _guards: dict[asyncio.AbstractEventLoop, set[AsyncGenerator[None]]] = {}
-
-
-def _bypasses_proxy(host: str, proxies: Mapping[str, str]) -> bool:
-    import urllib.request
-
-    # Undocumented but old; it knows the rules of no_proxy.
-    return bool(cast("Any", urllib.request).proxy_bypass_environment(host, dict(proxies)))
 
 
 def _drop_connections(connector: Any) -> None:

@@ -20,7 +20,7 @@ PACKAGE = Path(deepseek_async.__file__).parent
 LAYERS = [
     {"errors", "types", "pricing", "_version"},
     {"sse", "wire", "policy"},
-    {"gate", "response", "session"},
+    {"environment", "gate", "response", "session"},
     {"caller", "events", "reader", "resources", "streams"},
     {"batch", "structured", "tools"},
     {"client"},
