@@ -72,6 +72,8 @@ class AsyncDeepSeek:
             DeepSeek's models and goes below them when the server says so.
         default_headers: Sent with every request.
         session: A session of yours to use; it is never closed, and its limits and cookies apply.
+            Only in its own event loop; and a kept connection that turns out to be closed counts
+            as a failed attempt, since only our own connections are known to have been kept.
         proxy: URL of an HTTP proxy; wins over the environment.
         ssl: A TLS context, False to skip verification.
         trust_env: Use the proxies that the environment names.

@@ -91,17 +91,10 @@ class ChunkReader:
         """Send the request and wait for the headers of the answer."""
         self._start_reading()
         try:
-            response = self._response = await self._call.open()
-            if self._error is not None:
-                # Closed by another task in the meantime.
-                response.close()
-                raise copy.copy(self._error)
-        except DeepSeekError as exc:
-            self._error = copy.copy(exc)
-            raise
-        except BaseException:
-            # Cancelled: nobody can go on with this stream.
-            self._error = self._closed_error()
+            self._response = await self._call.open()
+            self._raise_if_closed()
+        except BaseException as exc:
+            self._fail(exc)
             raise
         finally:
             self._reading = False
@@ -122,18 +115,19 @@ class ChunkReader:
         self._start_reading()
         try:
             return await self._read()
-        except DeepSeekError as exc:
-            # A copy: the original's traceback refers to this reader, and would keep it alive
-            # until the garbage collector finds the cycle.
-            self._error = copy.copy(exc)
-            raise
-        except BaseException:
-            self._error = self._closed_error()
+        except BaseException as exc:
+            self._fail(exc)
             raise
         finally:
             self._reading = False
-            if self._error is not None and self._response is not None:
-                self._response.close()
+
+    def _fail(self, exc: BaseException) -> None:
+        """Close the connection, and let every further read fail: cancelled ones, too."""
+        # A copy: the original's traceback refers to this reader, and would keep it alive until
+        # the garbage collector finds the cycle.
+        self._error = copy.copy(exc) if isinstance(exc, DeepSeekError) else self._closed_error()
+        if self._response is not None:
+            self._response.close()
 
     def close(self) -> None:
         """Close the connection at once; reading on is an error unless the end was reached."""
