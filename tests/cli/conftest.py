@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,27 @@ def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONUNBUFFERED": "", "TERM": "xterm-256color", **variables}
 
 
+def _heed_ctrl_c() -> None:
+    # Background jobs of a shell ignore it, and so do their children; CI may be such a job.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the command, and kill it if the test fails before it ends."""
+    with subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        preexec_fn=_heed_ctrl_c,
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
 def run_command(
     *arguments: str, given: bytes = b"", **variables: str
 ) -> subprocess.CompletedProcess[str]:
@@ -116,6 +137,7 @@ class Pty:
     def __init__(self, *arguments: str, **variables: str) -> None:
         pid, self._fd = pty.fork()
         if pid == 0:
+            _heed_ctrl_c()
             os.execve(sys.executable, command(*arguments), environment(**variables))
         self._pid = pid
         self.shown = ""

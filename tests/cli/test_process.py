@@ -2,7 +2,6 @@
 
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 
@@ -11,7 +10,7 @@ import pytest
 from deepseek_async import __main__
 from deepseek_async.simulator import Fault, Reply, Simulator
 
-from .conftest import GUARD_SECONDS, Pty, command, environment, run_command
+from .conftest import GUARD_SECONDS, Pty, run_command, started
 
 OpenPty = Callable[..., Pty]
 
@@ -26,27 +25,17 @@ def test_demo_is_readable_without_a_terminal() -> None:
 
 
 def test_chat_talks_to_a_simulate_process() -> None:
-    with subprocess.Popen(
-        command("simulate", "--port", "0"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-        text=True,
-    ) as serving:
-        try:
-            assert serving.stdout is not None
-            found = re.search(r"http://[\d.:]+\d", serving.stdout.readline())
-            assert found is not None
-            done = run_command(
-                "chat", "Hello", "--base-url", found.group(), DEEPSEEK_API_KEY="sk-any"
-            )
-            assert done.returncode == 0
-            assert "simulator" in done.stdout
-        finally:
-            serving.send_signal(signal.SIGINT)
+    with started("simulate", "--port", "0") as serving:
+        assert serving.stdout is not None
+        found = re.search(r"http://[\d.:]+\d", serving.stdout.readline().decode())
+        assert found is not None
+        done = run_command("chat", "Hello", "--base-url", found.group(), DEEPSEEK_API_KEY="sk-any")
+        assert done.returncode == 0
+        assert "simulator" in done.stdout
+        serving.send_signal(signal.SIGINT)
         _, err = serving.communicate(timeout=GUARD_SECONDS)
     assert serving.returncode == 0
-    assert err == ""
+    assert err == b""
 
 
 def test_chat_reads_a_piped_prompt(server: Simulator) -> None:
@@ -80,30 +69,19 @@ def test_a_wrong_key_is_told_in_one_line(server: Simulator) -> None:
     "arguments", [("demo", "--pace", "0"), ("chat", "--simulate", "Hello"), ("--help",)]
 )
 def test_a_broken_pipe_ends_quietly(arguments: tuple[str, ...]) -> None:
-    with subprocess.Popen(
-        command(*arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-        text=True,
-    ) as running:
+    with started(*arguments) as running:
         assert running.stdout is not None
         running.stdout.close()
         assert running.stderr is not None
         err = running.stderr.read()
         assert running.wait(GUARD_SECONDS) == 1
-    assert "rror" not in err
+    assert b"rror" not in err
 
 
 def test_ctrl_c_stops_a_piped_answer(server: Simulator) -> None:
     server.script(Reply("one two three"))
     server.faults(Fault("stall", after_events=2))
-    with subprocess.Popen(
-        command("chat", "Hello", "--no-thinking"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    ) as running:
+    with started("chat", "Hello", "--no-thinking") as running:
         assert running.stdout is not None
         assert running.stdout.read(3) == b"one"
         running.send_signal(signal.SIGINT)
@@ -116,19 +94,13 @@ def test_ctrl_c_stops_a_piped_answer(server: Simulator) -> None:
 def test_output_arrives_while_it_is_made(server: Simulator) -> None:
     server.script(Reply("one two three", reasoning="hm"))
     server.faults(Fault("stall", after_events=2))
-    with subprocess.Popen(
-        command("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
-    ) as running:
-        try:
-            assert running.stdout is not None
-            seen = b""
-            while b"hm" not in seen:
-                piece = running.stdout.read(1)
-                assert piece, seen
-                seen += piece
-        finally:
-            running.kill()
-            running.communicate(timeout=GUARD_SECONDS)
+    with started("demo") as running:
+        assert running.stdout is not None
+        seen = b""
+        while b"hm" not in seen:
+            piece = running.stdout.read(1)
+            assert piece, seen
+            seen += piece
 
 
 def test_a_conversation_on_a_terminal(server: Simulator, open_pty: OpenPty) -> None:
