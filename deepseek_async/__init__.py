@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         TotalTimeoutError,
         UnprocessableEntityError,
     )
+    from deepseek_async.event_streams import ChatEventStream, CompletionEventStream
     from deepseek_async.events import (
         ArgumentsDeltaEvent,
         ArgumentsDoneEvent,
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from deepseek_async.pricing import PRICES, Price, PriceTable
     from deepseek_async.resources.chat import RawResponse
     from deepseek_async.sse import ServerSentEvent, SSEDecoder
-    from deepseek_async.streams import ChatEventStream, ChatStream
+    from deepseek_async.streams import ChatStream, CompletionStream
     from deepseek_async.types import (
         AssistantMessage,
         Balance,
@@ -163,9 +164,13 @@ _MODULES = {
         "ServerSentEvent",
         "SSEDecoder",
     ),
-    "deepseek_async.streams": (
+    "deepseek_async.event_streams": (
         "ChatEventStream",
+        "CompletionEventStream",
+    ),
+    "deepseek_async.streams": (
         "ChatStream",
+        "CompletionStream",
     ),
     "deepseek_async.types": (
         "AssistantMessage",
@@ -232,7 +237,9 @@ __all__ = [
     "ChunkEvent",
     "Completion",
     "CompletionChoice",
+    "CompletionEventStream",
     "CompletionLogprobs",
+    "CompletionStream",
     "CompletionTokensDetails",
     "ConcurrencyLimitError",
     "ConflictError",

@@ -35,6 +35,10 @@ from typing import Any, cast
 from deepseek_async.types.chat import ChatCompletion
 from deepseek_async.types.http import ResponseInfo
 
+#: What had arrived before a failure: a ``ChatCompletion``; of a FIM stream its ``Completion``,
+#: which is not spelled out so that nobody has to tell them apart who only chats.
+Partial = ChatCompletion | Any | None
+
 
 class DeepSeekError(Exception):
     """Base of all exceptions of this library.
@@ -168,7 +172,7 @@ class _PartialError(APIError):
         request_id: str | None = None,
         attempts: int = 0,
         body: object = None,
-        partial: ChatCompletion | None = None,
+        partial: Partial = None,
     ) -> None:
         super().__init__(message, request_id=request_id, attempts=attempts, body=body)
         self.partial = partial
@@ -344,7 +348,7 @@ class EventTooLargeError(StreamError):
         request_id: str | None = None,
         attempts: int = 0,
         body: object = None,
-        partial: ChatCompletion | None = None,
+        partial: Partial = None,
     ) -> None:
         super().__init__(
             message, request_id=request_id, attempts=attempts, body=body, partial=partial

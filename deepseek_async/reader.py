@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Generic
 
 from deepseek_async.caller import Call
 from deepseek_async.errors import (
@@ -14,8 +15,7 @@ from deepseek_async.errors import (
     StreamServerError,
 )
 from deepseek_async.response import HTTPResponse
-from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk
-from deepseek_async.wire.accumulate import ChatAccumulator
+from deepseek_async.wire.accumulate import C, R, StreamFormat
 from deepseek_async.wire.chunks import ChunkDecoder
 from deepseek_async.wire.codec import (
     NotAnObjectError,
@@ -29,30 +29,40 @@ from deepseek_async.wire.codec import (
 _MAX_STRAY = 64 * 1024
 
 
-class ChunkReader:
+class ChunkReader(Generic[C, R]):
     """Reads one streamed answer block by block, reissuing it while nothing has come of it.
 
     Args:
         call: The call; sent by :meth:`open`.
-        accumulator: What the chunks are added to once they are delivered.
+        stream_format: What the stream consists of.
+        accumulate: Whether to keep what comes.
         max_event_size: Most bytes of one event.
+
+    Attributes:
+        accumulator: What the chunks are added to once they are delivered.
     """
 
     def __init__(
-        self, call: Call, accumulator: Callable[[], ChatAccumulator], max_event_size: int
+        self,
+        call: Call,
+        stream_format: StreamFormat[C, R],
+        *,
+        accumulate: bool,
+        max_event_size: int,
     ) -> None:
         self._call = call
-        self._new_accumulator = accumulator
+        self._format = stream_format
+        self._accumulate = accumulate
         self._max_event_size = max_event_size
         self._response: HTTPResponse | None = None
-        self._decoder = ChunkDecoder(ChatCompletionChunk, max_event_size)
+        self._decoder = ChunkDecoder(stream_format.chunk, max_event_size)
         self._stray = bytearray()
         self._reading = False
         self._ended = False
         self._has_data = False
         self._error: DeepSeekError | None = None
         self._earlier_comments = 0
-        self.accumulator = accumulator()
+        self.accumulator = stream_format.accumulator(accumulate)
         self.on_block: Callable[[bytes], None] | None = None
         """Sees every block of bytes before it is decoded."""
 
@@ -99,7 +109,7 @@ class ChunkReader:
         finally:
             self._reading = False
 
-    async def read(self) -> list[ChatCompletionChunk] | None:
+    async def read(self) -> list[C] | None:
         """Return the next chunks; None at the end of a complete answer.
 
         The list is empty if only keep-alives came and ``report_comments`` is set. The chunks of
@@ -144,7 +154,7 @@ class ChunkReader:
             )
         self._reading = True
 
-    async def _read(self) -> list[ChatCompletionChunk] | None:
+    async def _read(self) -> list[C] | None:
         while True:
             decoder, response = self._decoder, self._response
             assert response is not None
@@ -174,7 +184,7 @@ class ChunkReader:
             chunks = decoder.feed(block)
             if chunks:
                 response.event_came()
-                self._has_data = self._has_data or any(map(_carries_data, chunks))
+                self._has_data = self._has_data or any(map(self._format.carries_data, chunks))
                 if decoder.done:
                     self._complete()
                 return chunks
@@ -263,9 +273,9 @@ class ChunkReader:
         if self.on_reissue is not None:
             self.on_reissue()
         self._earlier_comments += self._decoder.queued_comments
-        self._decoder = ChunkDecoder(ChatCompletionChunk, self._max_event_size)
+        self._decoder = ChunkDecoder(self._format.chunk, self._max_event_size)
         self._stray.clear()
-        self.accumulator = self._new_accumulator()
+        self.accumulator = self._format.accumulator(self._accumulate)
         response = await self._call.open()
         self._response = response
         self._raise_if_closed()
@@ -275,13 +285,13 @@ class ChunkReader:
         if self._error is not None:
             raise copy.copy(self._error)
 
-    def partial(self) -> ChatCompletion | None:
+    def partial(self) -> R | None:
         """Return what has been delivered; None before the first chunk."""
         if not self.accumulator.chunks or not self.accumulator.keeps:
             return None
         return self.completion()
 
-    def completion(self) -> ChatCompletion:
+    def completion(self) -> R:
         """Return what has been delivered."""
         completion = self.accumulator.build()
         completion.attempts = self._call.attempts
@@ -303,12 +313,3 @@ def _server_error(where: str, body: object) -> StreamServerError:
     )
     error.retryable = is_retryable(body)
     return error
-
-
-def _carries_data(chunk: ChatCompletionChunk) -> bool:
-    """Tell whether a chunk brings content, reasoning or a tool call."""
-    for choice in chunk.choices:
-        delta = choice.delta
-        if delta.content or delta.reasoning_content or delta.tool_calls:
-            return True
-    return False

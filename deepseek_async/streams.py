@@ -1,47 +1,39 @@
-"""Streamed chat answers: as chunks, as events, as text."""
+"""Streamed answers as their chunks."""
 
-import asyncio
 import operator
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self
 
 from deepseek_async.caller import Call
-from deepseek_async.errors import (
-    DeepSeekError,
-)
-from deepseek_async.events import (
-    ArgumentsDeltaEvent,
-    ArgumentsDoneEvent,
-    ChatEvent,
-    ChunkEvent,
-    ContentDeltaEvent,
-    ContentDoneEvent,
-    DoneEvent,
-    LogprobsDeltaEvent,
-    QueuedEvent,
-    ReasoningDeltaEvent,
-    ReasoningDoneEvent,
-)
+from deepseek_async.errors import DeepSeekError
 from deepseek_async.reader import ChunkReader
-from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk, ChunkChoice
+from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk
+from deepseek_async.types.fim import Completion
 from deepseek_async.types.http import ResponseInfo
 from deepseek_async.types.usage import Usage
-from deepseek_async.wire.accumulate import ChatAccumulator
+from deepseek_async.wire.accumulate import CHAT, C, R, StreamFormat
+from deepseek_async.wire.accumulate_text import FIM
 from deepseek_async.wire.raw import EventSplitter
 
 
-class _ChatStreamBase:
-    """What both kinds of stream have in common."""
+class AnswerStream(Generic[C, R]):
+    """What all kinds of stream have in common."""
 
-    def __init__(self, call: Call, *, accumulate: bool, max_event_size: int) -> None:
-        def accumulator() -> ChatAccumulator:
-            return ChatAccumulator(keep=accumulate)
-
-        self._reader = ChunkReader(call, accumulator, max_event_size)
+    def __init__(
+        self,
+        call: Call,
+        stream_format: StreamFormat[C, R],
+        *,
+        accumulate: bool,
+        max_event_size: int,
+    ) -> None:
+        self._reader = ChunkReader(
+            call, stream_format, accumulate=accumulate, max_event_size=max_event_size
+        )
         self._accumulate = accumulate
-        self._block: list[ChatCompletionChunk] = []
+        self._block: list[C] = []
         # Hands out the chunks of the block; how far it is tells how many were delivered.
         self._chunks = iter(self._block)
         self._added = 0
@@ -81,7 +73,7 @@ class _ChatStreamBase:
         """Whether the stream ended with ``[DONE]``, as DeepSeek's always do."""
         return self._reader.saw_done
 
-    def completion(self) -> ChatCompletion:
+    def completion(self) -> R:
         """Return what the chunks delivered so far add up to.
 
         Raises:
@@ -143,7 +135,7 @@ class _ChatStreamBase:
         self._view = view
 
 
-class ChatStream(_ChatStreamBase):
+class ChunkStream(AnswerStream[C, R]):
     """A streamed answer as its chunks: what ``create(stream=True)`` returns.
 
     An async iterator, and an async context manager that closes the connection at once when it
@@ -161,7 +153,7 @@ class ChatStream(_ChatStreamBase):
         self._claim("chunks")
         return self
 
-    async def __anext__(self) -> ChatCompletionChunk:
+    async def __anext__(self) -> C:
         for chunk in self._chunks:
             return chunk
         while await self._next_block():
@@ -209,192 +201,15 @@ class ChatStream(_ChatStreamBase):
         self._consumed = True
 
 
-class ChatEventStream(_ChatStreamBase):
-    """A streamed answer as typed events: what ``.stream()`` returns.
+class ChatStream(ChunkStream[ChatCompletionChunk, ChatCompletion]):
+    """A streamed chat answer: iterate it for :class:`ChatCompletionChunk` objects."""
 
-    An async context manager that sends the request when it is entered, and closes the
-    connection at once when it is left early. Iterate it for events, or ``text_stream`` or
-    ``reasoning_stream`` for bare text.
-
-    Where a host sends several answers, events and text are those of the first.
-    """
-
-    def __init__(self, call: Call, *, chunks: bool, accumulate: bool, max_event_size: int) -> None:
-        super().__init__(call, accumulate=accumulate, max_event_size=max_event_size)
-        self._with_chunks = chunks
-        self._events: deque[ChatEvent] = deque()
-        self._queued = 0
-        self._in_reasoning = False
-        self._in_content = False
-        self._finish_told = False
-        self._done_told = False
-        self._snapshot: tuple[ChatAccumulator, int, ChatCompletion] | None = None
-
-    async def __aenter__(self) -> Self:
-        await self._open()
-        return self
-
-    def __aiter__(self) -> Self:
-        self._claim("events")
-        self._reader.report_comments = True
-        return self
-
-    async def __anext__(self) -> ChatEvent:
-        while True:
-            if self._events:
-                return self._events.popleft()
-            for chunk in self._chunks:
-                self._tell(chunk)
-                break
-            else:
-                if self._done_told:
-                    self._consumed = True
-                    raise StopAsyncIteration
-                await self._open()
-                if not await self._next_block():
-                    self._tell_end()
-                elif not self._reader.accumulator.chunks:
-                    self._tell_queued()
-
-    @property
-    def snapshot(self) -> ChatCompletion:
-        """The answer so far; built when asked for, and kept until more has come."""
-        self._add_delivered()
-        accumulator = self._reader.accumulator
-        state = (accumulator, accumulator.chunks)
-        if self._snapshot is None or self._snapshot[:2] != state:
-            self._snapshot = (*state, self.completion())
-        return self._snapshot[2]
-
-    @property
-    def text_stream(self) -> AsyncGenerator[str]:
-        """The answer's text, piece by piece."""
-        return self._texts("text_stream", _content_of)
-
-    @property
-    def reasoning_stream(self) -> AsyncGenerator[str]:
-        """The reasoning, piece by piece. The answer's text is in :meth:`get_final_text` after."""
-        return self._texts("reasoning_stream", _reasoning_of)
-
-    async def until_done(self) -> None:
-        """Read what is left of the stream.
-
-        Raises:
-            StreamError: If the answer does not come to its end.
-            APITimeoutError: If a clock ran out.
-        """
-        await self._open()
-        while await self._next_block():
-            for _ in self._chunks:
-                pass
-        self._consumed = True
-
-    async def get_final_completion(self) -> ChatCompletion:
-        """Read what is left of the stream and return the whole answer.
-
-        Raises:
-            StreamError: If the answer does not come to its end.
-            APITimeoutError: If a clock ran out.
-        """
-        await self.until_done()
-        return self.completion()
-
-    async def get_final_text(self) -> str:
-        """Read what is left of the stream and return the whole text, "" if there is none.
-
-        Raises:
-            StreamError: If the answer does not come to its end.
-            APITimeoutError: If a clock ran out.
-        """
-        completion = await self.get_final_completion()
-        return (completion.choices[0].message.content or "") if completion.choices else ""
-
-    async def _open(self) -> None:
-        if not self._reader.opened and not self._reader.finished:
-            await self._reader.open()
-
-    async def _texts(
-        self, view: str, text_of: Callable[[ChunkChoice], str | None]
-    ) -> AsyncGenerator[str]:
-        self._claim(view)
-        await self._open()
-        more = True
-        while more:
-            for chunk in self._chunks:
-                for choice in chunk.choices:
-                    if choice.index == 0 and (text := text_of(choice)):
-                        yield text
-            more = await self._next_block()
-        self._consumed = True
-
-    def _tell(self, chunk: ChatCompletionChunk) -> None:
-        """Turn a chunk into events."""
-        events = self._events
-        if self._with_chunks:
-            events.append(ChunkEvent(chunk))
-        for choice in chunk.choices:
-            if choice.index != 0:
-                continue
-            delta = choice.delta
-            if delta.reasoning_content:
-                self._in_reasoning = True
-                events.append(ReasoningDeltaEvent(delta.reasoning_content))
-            if delta.content:
-                if self._in_reasoning:
-                    self._tell_reasoning_done()
-                self._in_content = True
-                events.append(ContentDeltaEvent(delta.content))
-            if delta.tool_calls:
-                self._tell_arguments()
-            if (logprobs := choice.logprobs) is not None:
-                events.append(LogprobsDeltaEvent(logprobs.content, logprobs.reasoning_content))
-            if choice.finish_reason is not None and not self._finish_told:
-                self._tell_finish()
-
-    def _tell_arguments(self) -> None:
-        self._tell_reasoning_done()
-        self._add_delivered()
-        for call, arguments in self._reader.accumulator.tool_calls.latest:
-            self._events.append(ArgumentsDeltaEvent(call.index, call.id, call.name, arguments))
-
-    def _tell_reasoning_done(self) -> None:
-        if self._in_reasoning:
-            self._in_reasoning = False
-            self._add_delivered()
-            text = self._reader.accumulator.reasoning if self._accumulate else None
-            self._events.append(ReasoningDoneEvent(text))
-
-    def _tell_finish(self) -> None:
-        """Tell what the finish reason completes."""
-        self._finish_told = True
-        self._tell_reasoning_done()
-        self._add_delivered()
-        accumulator = self._reader.accumulator
-        if self._in_content:
-            self._events.append(ContentDoneEvent(accumulator.content if self._accumulate else None))
-        if self._accumulate:
-            for call in accumulator.tool_calls.calls:
-                self._events.append(
-                    ArgumentsDoneEvent(call.index, call.id, call.name, call.arguments.text)
-                )
-
-    def _tell_end(self) -> None:
-        if not self._finish_told:
-            self._tell_finish()
-        self._done_told = True
-        accumulator = self._reader.accumulator
-        self._events.append(DoneEvent(accumulator.finish_reason, accumulator.usage))
-
-    def _tell_queued(self) -> None:
-        elapsed = asyncio.get_running_loop().time() - self._reader.call.sent_at
-        for _ in range(self._reader.queued_comments - self._queued):
-            self._events.append(QueuedEvent(elapsed))
-        self._queued = self._reader.queued_comments
+    def __init__(self, call: Call, *, accumulate: bool, max_event_size: int) -> None:
+        super().__init__(call, CHAT, accumulate=accumulate, max_event_size=max_event_size)
 
 
-def _content_of(choice: ChunkChoice) -> str | None:
-    return choice.delta.content
+class CompletionStream(ChunkStream[Completion, Completion]):
+    """A streamed FIM answer: iterate it for :class:`Completion` objects, each the next part."""
 
-
-def _reasoning_of(choice: ChunkChoice) -> str | None:
-    return choice.delta.reasoning_content
+    def __init__(self, call: Call, *, accumulate: bool, max_event_size: int) -> None:
+        super().__init__(call, FIM, accumulate=accumulate, max_event_size=max_event_size)

@@ -4,9 +4,10 @@ from typing import Any, Generic, Literal, TypeVar, Unpack, cast, overload
 
 from deepseek_async.caller import Call, Caller, take_options
 from deepseek_async.errors import PreflightError
+from deepseek_async.event_streams import ChatEventStream
 from deepseek_async.policy.dialect import needs_beta
 from deepseek_async.sse import MAX_EVENT_SIZE
-from deepseek_async.streams import ChatEventStream, ChatStream
+from deepseek_async.streams import ChatStream
 from deepseek_async.types.chat import ChatCompletion
 from deepseek_async.types.http import Headers, ResponseInfo
 from deepseek_async.types.params import ChatParams

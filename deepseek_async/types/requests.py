@@ -80,3 +80,21 @@ class ChatRequest(Struct, kw_only=True):
     user: str | UnsetType | None = UNSET
     frequency_penalty: float | UnsetType | None = UNSET
     presence_penalty: float | UnsetType | None = UNSET
+
+
+class CompletionRequest(Struct, kw_only=True):
+    """Body of ``POST /beta/completions``: fill in the middle."""
+
+    model: str
+    prompt: str
+    suffix: str | UnsetType | None = UNSET
+    max_tokens: int | UnsetType | None = UNSET
+    echo: bool | UnsetType | None = UNSET
+    logprobs: int | UnsetType | None = UNSET
+    stop: str | list[str] | UnsetType | None = UNSET
+    stream: bool | UnsetType = UNSET
+    stream_options: Mapping[str, Any] | UnsetType | None = UNSET
+    temperature: float | UnsetType | None = UNSET
+    top_p: float | UnsetType | None = UNSET
+    frequency_penalty: float | UnsetType | None = UNSET
+    presence_penalty: float | UnsetType | None = UNSET

@@ -3,11 +3,15 @@
 Source: https://api-docs.deepseek.com/api/create-chat-completion, read 2026-11-21.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from deepseek_async.pricing import PriceTable, cost
 from deepseek_async.types.model import Model
+
+D = TypeVar("D", bound=Model)
 
 
 class PromptTokensDetails(Model, kw_only=True, gc=False):
@@ -86,3 +90,43 @@ class Usage(Model, kw_only=True, gc=False):
             prices=prices,
             currency=currency,
         )
+
+
+def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
+    """Return the token counts of two requests together; None if neither has any.
+
+    A count that one of them lacks is taken as 0 there; one that both lack stays None.
+    """
+    if one is None or other is None:
+        return one if other is None else other
+    prompt = _both(one.prompt_tokens_details, other.prompt_tokens_details)
+    output = _both(one.completion_tokens_details, other.completion_tokens_details)
+    return Usage(
+        prompt_tokens=one.prompt_tokens + other.prompt_tokens,
+        completion_tokens=one.completion_tokens + other.completion_tokens,
+        total_tokens=one.total_tokens + other.total_tokens,
+        prompt_tokens_details=PromptTokensDetails(
+            cached_tokens=_sum(details.cached_tokens for details in prompt)
+        )
+        if prompt
+        else None,
+        completion_tokens_details=CompletionTokensDetails(
+            reasoning_tokens=_sum(details.reasoning_tokens for details in output)
+        )
+        if output
+        else None,
+        prompt_cache_hit_tokens=_sum((one.prompt_cache_hit_tokens, other.prompt_cache_hit_tokens)),
+        prompt_cache_miss_tokens=_sum(
+            (one.prompt_cache_miss_tokens, other.prompt_cache_miss_tokens)
+        ),
+    )
+
+
+def _both(*details: D | None) -> list[D]:
+    return [given for given in details if given is not None]
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of the counts there are, None if there are none."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None

@@ -1,7 +1,7 @@
 """Chunks to the completion they add up to."""
 
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from deepseek_async.types.chat import (
     ChatCompletion,
@@ -13,10 +13,65 @@ from deepseek_async.types.chat import (
     Logprobs,
     TokenLogprob,
 )
+from deepseek_async.types.model import Model, Result
 from deepseek_async.types.usage import Usage
 from deepseek_async.wire.repair import REASONING_ALIASES
 from deepseek_async.wire.text import TextBuilder
 from deepseek_async.wire.tool_calls import ToolCallAssembler
+
+C = TypeVar("C", bound=Model)
+C_contra = TypeVar("C_contra", bound=Model, contravariant=True)
+R = TypeVar("R", bound=Result)
+R_co = TypeVar("R_co", bound=Result, covariant=True)
+
+
+class Accumulator(Protocol[C_contra, R_co]):
+    """What the chunks of one answer add up to."""
+
+    keeps: bool
+    """Whether the text is kept."""
+
+    chunks: int
+    """How many chunks have been added."""
+
+    usage: Usage | None
+    """The last token counts that came."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first answer ended; None while it goes on."""
+        ...
+
+    @property
+    def content(self) -> str:
+        """The first answer's text so far."""
+        ...
+
+    @property
+    def reasoning(self) -> str:
+        """The first answer's reasoning so far."""
+        ...
+
+    def add(self, chunks: Iterable[C_contra]) -> None:
+        """Add chunks in the order they came."""
+        ...
+
+    def build(self) -> R_co:
+        """Return the answer as far as it has come."""
+        ...
+
+
+class StreamFormat(NamedTuple, Generic[C, R]):
+    """What a stream consists of."""
+
+    chunk: type[C]
+    """Type of its events."""
+
+    accumulator: Callable[[bool], Accumulator[C, R]]
+    """Makes what they are added to; the argument tells whether to keep the text."""
+
+    carries_data: Callable[[C], bool]
+    """Tells whether a chunk brings anything of the answer itself."""
 
 
 class _GrowingChoice:
@@ -56,7 +111,7 @@ class _GrowingChoice:
         if choice.logprobs is not None:
             self._add_logprobs(choice.logprobs)
         if choice.model_extra:
-            _merge(self._extra, choice.model_extra)
+            merge(self._extra, choice.model_extra)
 
     def _add_delta(self, delta: ChoiceDelta) -> None:
         if delta.content is not None:
@@ -72,7 +127,7 @@ class _GrowingChoice:
         if delta.role:
             self.role = delta.role
         if delta.model_extra:
-            _merge(self._message_extra, delta.model_extra)
+            merge(self._message_extra, delta.model_extra)
 
     def _add_logprobs(self, logprobs: Logprobs) -> None:
         if self._logprobs is None:
@@ -82,10 +137,10 @@ class _GrowingChoice:
             self._logprobs.reasoning_content, logprobs.reasoning_content
         )
         if logprobs.model_extra:
-            _merge(self._logprobs_extra, logprobs.model_extra)
+            merge(self._logprobs_extra, logprobs.model_extra)
 
     def build(self) -> Choice:
-        extra = _copied(self._message_extra) or {}
+        extra = copied(self._message_extra) or {}
         for alias in REASONING_ALIASES:
             if isinstance(extra.get(alias), str):
                 extra[alias] = self.reasoning.text
@@ -95,7 +150,7 @@ class _GrowingChoice:
             logprobs = Logprobs(
                 content=_extended(None, logprobs.content),
                 reasoning_content=_extended(None, logprobs.reasoning_content),
-                model_extra=_copied(self._logprobs_extra),
+                model_extra=copied(self._logprobs_extra),
             )
         return Choice(
             index=self.index,
@@ -108,7 +163,7 @@ class _GrowingChoice:
             ),
             logprobs=logprobs,
             finish_reason=self.finish_reason,
-            model_extra=_copied(self._extra),
+            model_extra=copied(self._extra),
         )
 
 
@@ -125,7 +180,7 @@ class ChatAccumulator:
         usage: The last token counts that came; hosts that repeat them count cumulatively.
     """
 
-    def __init__(self, *, keep: bool = True) -> None:
+    def __init__(self, keep: bool = True) -> None:
         self.keeps = keep
         self.chunks = 0
         self.usage: Usage | None = None
@@ -176,7 +231,7 @@ class ChatAccumulator:
             if chunk.usage is not None:
                 self.usage = chunk.usage
             if chunk.model_extra:
-                _merge(self._extra, chunk.model_extra)
+                merge(self._extra, chunk.model_extra)
 
     def _add_end(self, chunks: Iterable[ChatCompletionChunk]) -> None:
         """Take only what tells the tool calls apart, and how the answer ended."""
@@ -212,8 +267,20 @@ class ChatAccumulator:
             choices=[choice.build() for _, choice in sorted(self._choices.items())],
             usage=self.usage,
             system_fingerprint=self._system_fingerprint,
-            model_extra=_copied(self._extra),
+            model_extra=copied(self._extra),
         )
+
+
+def _carries_data(chunk: ChatCompletionChunk) -> bool:
+    """Tell whether a chunk brings content, reasoning or a tool call."""
+    for choice in chunk.choices:
+        delta = choice.delta
+        if delta.content or delta.reasoning_content or delta.tool_calls:
+            return True
+    return False
+
+
+CHAT = StreamFormat(ChatCompletionChunk, ChatAccumulator, _carries_data)
 
 
 def _extended(
@@ -227,7 +294,7 @@ def _extended(
     return target
 
 
-def _merge(target: dict[str, Any], extra: dict[str, Any]) -> None:
+def merge(target: dict[str, Any], extra: dict[str, Any]) -> None:
     """Add unknown fields: lists grow, of anything else the last that is not null stays."""
     for key, value in extra.items():
         if isinstance(value, list):
@@ -241,7 +308,7 @@ def _merge(target: dict[str, Any], extra: dict[str, Any]) -> None:
             target[key] = value
 
 
-def _copied(extra: dict[str, Any]) -> dict[str, Any] | None:
+def copied(extra: dict[str, Any]) -> dict[str, Any] | None:
     """Return what has been merged, with lists of its own: the ones here go on growing."""
     return {
         key: list(cast("list[Any]", value)) if isinstance(value, list) else value

@@ -19,10 +19,11 @@ PACKAGE = Path(deepseek_async.__file__).parent
 
 LAYERS = [
     {"errors", "types", "pricing", "_version"},
-    {"sse", "wire", "policy"},
+    {"sse", "tokens", "totals", "wire", "policy"},
     {"environment", "gate", "response", "session"},
-    {"caller", "events", "reader", "resources", "streams"},
+    {"caller", "event_streams", "events", "reader", "streams"},
     {"batch", "structured", "tools"},
+    {"resources"},
     {"client"},
     {"__main__", "cli", "compat", "integrations", "live", "simulator", "web"},
 ]

@@ -1,0 +1,288 @@
+"""Streamed answers told in events, or as bare text."""
+
+import asyncio
+from abc import abstractmethod
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from typing import Self, cast
+
+from deepseek_async.caller import Call
+from deepseek_async.events import (
+    ArgumentsDeltaEvent,
+    ArgumentsDoneEvent,
+    ChatEvent,
+    ChunkEvent,
+    ContentDeltaEvent,
+    ContentDoneEvent,
+    DoneEvent,
+    LogprobsDeltaEvent,
+    QueuedEvent,
+    ReasoningDeltaEvent,
+    ReasoningDoneEvent,
+)
+from deepseek_async.streams import AnswerStream
+from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk
+from deepseek_async.types.fim import Completion
+from deepseek_async.wire.accumulate import CHAT, C, ChatAccumulator, R, StreamFormat
+from deepseek_async.wire.accumulate_text import FIM
+
+
+class EventStream(AnswerStream[C, R]):
+    """A streamed answer as typed events: what ``.stream()`` returns.
+
+    An async context manager that sends the request when it is entered, and closes the
+    connection at once when it is left early. Iterate it for events, or ``text_stream`` for bare
+    text.
+
+    Where a host sends several answers, events and text are those of the first.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        stream_format: StreamFormat[C, R],
+        *,
+        accumulate: bool,
+        max_event_size: int,
+    ) -> None:
+        super().__init__(call, stream_format, accumulate=accumulate, max_event_size=max_event_size)
+        self._events: deque[ChatEvent] = deque()
+        self._queued = 0
+        self._in_content = False
+        self._finish_told = False
+        self._done_told = False
+        self._snapshot: tuple[object, int, R] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    def __aiter__(self) -> Self:
+        self._claim("events")
+        self._reader.report_comments = True
+        return self
+
+    async def __anext__(self) -> ChatEvent:
+        while True:
+            if self._events:
+                return self._events.popleft()
+            for chunk in self._chunks:
+                self._tell(chunk)
+                break
+            else:
+                if self._done_told:
+                    self._consumed = True
+                    raise StopAsyncIteration
+                await self._open()
+                if not await self._next_block():
+                    self._tell_end()
+                elif not self._reader.accumulator.chunks:
+                    self._tell_queued()
+
+    @property
+    def snapshot(self) -> R:
+        """The answer so far; built when asked for, and kept until more has come."""
+        self._add_delivered()
+        accumulator = self._reader.accumulator
+        state = (accumulator, accumulator.chunks)
+        if self._snapshot is None or self._snapshot[:2] != state:
+            self._snapshot = (*state, self.completion())
+        return self._snapshot[2]
+
+    @property
+    def text_stream(self) -> AsyncGenerator[str]:
+        """The answer's text, piece by piece."""
+        return self._texts("text_stream", self._text_of)
+
+    async def until_done(self) -> None:
+        """Read what is left of the stream.
+
+        Raises:
+            StreamError: If the answer does not come to its end.
+            APITimeoutError: If a clock ran out.
+        """
+        await self._open()
+        while await self._next_block():
+            for _ in self._chunks:
+                pass
+        self._consumed = True
+
+    async def get_final_completion(self) -> R:
+        """Read what is left of the stream and return the whole answer.
+
+        Raises:
+            StreamError: If the answer does not come to its end.
+            APITimeoutError: If a clock ran out.
+        """
+        await self.until_done()
+        return self.completion()
+
+    async def get_final_text(self) -> str:
+        """Read what is left of the stream and return the whole text, "" if there is none.
+
+        Raises:
+            StreamError: If the answer does not come to its end.
+            APITimeoutError: If a clock ran out.
+        """
+        await self.until_done()
+        if not self._accumulate:
+            # For its error, which tells what to do about it.
+            self.completion()
+        return self._reader.accumulator.content
+
+    async def _open(self) -> None:
+        if not self._reader.opened and not self._reader.finished:
+            await self._reader.open()
+
+    async def _texts(self, view: str, text_of: Callable[[C], str | None]) -> AsyncGenerator[str]:
+        self._claim(view)
+        await self._open()
+        more = True
+        while more:
+            for chunk in self._chunks:
+                if text := text_of(chunk):
+                    yield text
+            more = await self._next_block()
+        self._consumed = True
+
+    @staticmethod
+    @abstractmethod
+    def _text_of(chunk: C) -> str | None:
+        """Return what a chunk adds to the answer's text."""
+
+    @abstractmethod
+    def _tell(self, chunk: C) -> None:
+        """Turn a chunk into events."""
+
+    def _tell_finish(self) -> None:
+        """Tell what the finish reason completes."""
+        self._finish_told = True
+        self._add_delivered()
+        if self._in_content:
+            text = self._reader.accumulator.content if self._accumulate else None
+            self._events.append(ContentDoneEvent(text))
+
+    def _tell_end(self) -> None:
+        if not self._finish_told:
+            self._tell_finish()
+        self._done_told = True
+        accumulator = self._reader.accumulator
+        self._events.append(DoneEvent(accumulator.finish_reason, accumulator.usage))
+
+    def _tell_queued(self) -> None:
+        elapsed = asyncio.get_running_loop().time() - self._reader.call.sent_at
+        for _ in range(self._reader.queued_comments - self._queued):
+            self._events.append(QueuedEvent(elapsed))
+        self._queued = self._reader.queued_comments
+
+
+class ChatEventStream(EventStream[ChatCompletionChunk, ChatCompletion]):
+    """A streamed chat answer as typed events: what ``chat.completions.stream()`` returns.
+
+    An async context manager that sends the request when it is entered, and closes the
+    connection at once when it is left early. Iterate it for events, or ``text_stream`` or
+    ``reasoning_stream`` for bare text.
+
+    Where a host sends several answers, events and text are those of the first.
+    """
+
+    def __init__(self, call: Call, *, chunks: bool, accumulate: bool, max_event_size: int) -> None:
+        super().__init__(call, CHAT, accumulate=accumulate, max_event_size=max_event_size)
+        self._with_chunks = chunks
+        self._in_reasoning = False
+
+    @property
+    def reasoning_stream(self) -> AsyncGenerator[str]:
+        """The reasoning, piece by piece. The answer's text is in :meth:`get_final_text` after."""
+        return self._texts("reasoning_stream", _reasoning_of)
+
+    @property
+    def _answer(self) -> ChatAccumulator:
+        return cast("ChatAccumulator", self._reader.accumulator)
+
+    @staticmethod
+    def _text_of(chunk: ChatCompletionChunk) -> str | None:
+        for choice in chunk.choices:
+            if choice.index == 0:
+                return choice.delta.content
+        return None
+
+    def _tell(self, chunk: ChatCompletionChunk) -> None:
+        """Turn a chunk into events."""
+        events = self._events
+        if self._with_chunks:
+            events.append(ChunkEvent(chunk))
+        for choice in chunk.choices:
+            if choice.index != 0:
+                continue
+            delta = choice.delta
+            if delta.reasoning_content:
+                self._in_reasoning = True
+                events.append(ReasoningDeltaEvent(delta.reasoning_content))
+            if delta.content:
+                if self._in_reasoning:
+                    self._tell_reasoning_done()
+                self._in_content = True
+                events.append(ContentDeltaEvent(delta.content))
+            if delta.tool_calls:
+                self._tell_arguments()
+            if (logprobs := choice.logprobs) is not None:
+                events.append(LogprobsDeltaEvent(logprobs.content, logprobs.reasoning_content))
+            if choice.finish_reason is not None and not self._finish_told:
+                self._tell_finish()
+
+    def _tell_arguments(self) -> None:
+        self._tell_reasoning_done()
+        self._add_delivered()
+        for call, arguments in self._answer.tool_calls.latest:
+            self._events.append(ArgumentsDeltaEvent(call.index, call.id, call.name, arguments))
+
+    def _tell_reasoning_done(self) -> None:
+        if self._in_reasoning:
+            self._in_reasoning = False
+            self._add_delivered()
+            text = self._reader.accumulator.reasoning if self._accumulate else None
+            self._events.append(ReasoningDoneEvent(text))
+
+    def _tell_finish(self) -> None:
+        self._tell_reasoning_done()
+        super()._tell_finish()
+        if self._accumulate:
+            for call in self._answer.tool_calls.calls:
+                self._events.append(
+                    ArgumentsDoneEvent(call.index, call.id, call.name, call.arguments.text)
+                )
+
+
+class CompletionEventStream(EventStream[Completion, Completion]):
+    """A streamed FIM answer as typed events: what ``completions.stream()`` returns.
+
+    The events are those of chat that apply: ``queued``, ``content.delta``, ``content.done`` and
+    ``done``.
+    """
+
+    def __init__(self, call: Call, *, accumulate: bool, max_event_size: int) -> None:
+        super().__init__(call, FIM, accumulate=accumulate, max_event_size=max_event_size)
+
+    @staticmethod
+    def _text_of(chunk: Completion) -> str | None:
+        for choice in chunk.choices:
+            if choice.index == 0:
+                return choice.text
+        return None
+
+    def _tell(self, chunk: Completion) -> None:
+        if text := self._text_of(chunk):
+            self._in_content = True
+            self._events.append(ContentDeltaEvent(text))
+        if not self._finish_told and any(
+            choice.index == 0 and choice.finish_reason is not None for choice in chunk.choices
+        ):
+            self._tell_finish()
+
+
+def _reasoning_of(chunk: ChatCompletionChunk) -> str | None:
+    for choice in chunk.choices:
+        if choice.index == 0:
+            return choice.delta.reasoning_content
+    return None
