@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from deepseek_async.errors import PreflightError
+from deepseek_async.types.requests import get_field
 
 Dialect = Literal["deepseek", "generic"]
 
@@ -97,12 +98,6 @@ def needs_beta(messages: Sequence[Any], tools: Iterable[Any] | None) -> bool:
 
     These are prefix completion (``prefix`` on the last message) and strict tools.
     """
-    if messages and _get(messages[-1], "prefix") is True:
+    if messages and get_field(messages[-1], "prefix") is True:
         return True
-    return any(_get(_get(tool, "function"), "strict") is True for tool in tools or ())
-
-
-def _get(value: Any, name: str) -> Any:
-    if type(value) is dict or isinstance(value, Mapping):
-        return cast("Mapping[str, Any]", value).get(name)
-    return getattr(value, name, None)
+    return any(get_field(get_field(tool, "function"), "strict") is True for tool in tools or ())

@@ -34,7 +34,7 @@ def may_retry(error: DeepSeekError, *, answered: bool) -> bool:
 
 def retry_delay(
     retries: int,
-    error: DeepSeekError,
+    error: DeepSeekError | None,
     *,
     now: float,
     random: Callable[[], float],
@@ -46,7 +46,7 @@ def retry_delay(
 
     Args:
         retries: How many retries there have been.
-        error: How the last attempt failed.
+        error: How the last attempt failed, if it raised an error.
         now: Unix time in seconds, for a ``Retry-After`` that names a date.
         random: Uniform random numbers from 0 to 1.
     """

@@ -1,20 +1,39 @@
 """``client.chat.completions``."""
 
-from typing import Any, Generic, Literal, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, Unpack, cast, overload
 
-from deepseek_async.caller import Call, Caller, take_options
+from deepseek_async.advice import advise
+from deepseek_async.caller import (
+    PREFLIGHT_CHOICES,
+    REPLAY_CHOICES,
+    Call,
+    Caller,
+    check_choice,
+    take_options,
+)
 from deepseek_async.errors import PreflightError
 from deepseek_async.event_streams import ChatEventStream
+from deepseek_async.policy.continuation import Continuation
 from deepseek_async.policy.dialect import needs_beta
+from deepseek_async.policy.preflight import check_chat
+from deepseek_async.resources.raw import RawResponse, raw_result, raw_stream
 from deepseek_async.sse import MAX_EVENT_SIZE
 from deepseek_async.streams import ChatStream
 from deepseek_async.types.chat import ChatCompletion
-from deepseek_async.types.http import Headers, ResponseInfo
-from deepseek_async.types.params import ChatParams
+from deepseek_async.types.params import ChatOptions, ChatParams
+from deepseek_async.types.requests import ChatRequest
 from deepseek_async.wire.codec import encode_request
-from deepseek_async.wire.requests import chat_request, check_parameters
+from deepseek_async.wire.requests import (
+    chat_request,
+    check_parameters,
+    continued,
+    merge_extra_body,
+)
 
-T = TypeVar("T")
+_PATH = "/chat/completions"
+
+# Each costs a request, and a loop that goes on for ever costs all there is.
+_MOST_SEGMENTS = 1000
 
 
 class ChatCompletions:
@@ -79,10 +98,21 @@ class ChatCompletions:
             APIStatusError: If the server refuses.
             APIConnectionError: If it can't be reached, or a clock runs out.
         """
+        if not stream and not _continues(params):
+            call, _ = self.prepare("create", params, stream=False)
+            return await call.fetch(ChatCompletion)
+        call, continuation = self.prepare("create", params, stream=True)
+        answer = ChatStream(
+            call,
+            continuation=continuation,
+            accumulate=accumulate or not stream,
+            max_event_size=max_event_size,
+        )
+        await answer.open()
         if not stream:
-            return await self.prepare("create", params, stream=False).fetch(ChatCompletion)
-        call = self.prepare("create", params, stream=True)
-        return await ChatStream(call, accumulate=accumulate, max_event_size=max_event_size).open()
+            await answer.until_done()
+            return answer.completion()
+        return answer
 
     def stream(
         self,
@@ -106,13 +136,19 @@ class ChatCompletions:
             TypeError: If a keyword argument doesn't exist.
             PreflightError: If the request can't be sent as it is.
         """
-        call = self.prepare("stream", params, stream=True)
+        call, continuation = self.prepare("stream", params, stream=True)
         return ChatEventStream(
-            call, chunks=chunks, accumulate=accumulate, max_event_size=max_event_size
+            call,
+            continuation=continuation,
+            chunks=chunks,
+            accumulate=accumulate,
+            max_event_size=max_event_size,
         )
 
-    def prepare(self, function: str, params: ChatParams, *, stream: bool) -> Call:
-        """Build the call without sending it.
+    def prepare(
+        self, function: str, params: ChatParams, *, stream: bool
+    ) -> tuple[Call, Continuation | None]:
+        """Build the call without sending it, and what continues its answer, if that is wanted.
 
         Args:
             function: Name of the function that was called, for error messages.
@@ -121,19 +157,70 @@ class ChatCompletions:
         """
         check_parameters(params, function)
         fields: dict[str, Any] = {**params}
-        options = take_options(fields)
-        if not stream and (options.get("extra_body") or {}).get("stream"):
+        options = cast("ChatOptions", take_options(fields, ChatOptions))
+        extra = merge_extra_body(fields, options.get("extra_body"), ChatRequest)
+        if not stream and fields.pop("stream", False):
             raise PreflightError("extra_body asks for a stream; pass stream=True instead")
-        request = chat_request(fields, stream=stream, dialect=self._caller.settings.dialect)
-        return self._caller.call(
+        settings = self._caller.settings
+        replay = check_choice(
+            "reasoning_replay",
+            options.get("reasoning_replay", settings.reasoning_replay),
+            REPLAY_CHOICES,
+        )
+        preflight = check_choice(
+            "preflight", options.get("preflight", settings.preflight), PREFLIGHT_CHOICES
+        )
+        request = chat_request(
+            fields, stream=stream, dialect=settings.dialect, reasoning_replay=replay
+        )
+        if settings.dialect == "deepseek" and preflight == "on":
+            advise(check_chat(request))
+        call = self._caller.call(
             "POST",
-            "/chat/completions",
-            body=encode_request(request, options.get("extra_body")),
+            _PATH,
+            body=encode_request(request, extra),
             model=request.model,
             beta=needs_beta(request.messages, cast("list[Any]", request.tools or [])),
             streamed=stream,
             options=options,
         )
+        return call, self._continuation(request, extra, options)
+
+    def _continuation(
+        self, request: ChatRequest, extra: dict[str, Any], options: ChatOptions
+    ) -> Continuation | None:
+        on_length = _times("auto_continue", options)
+        on_failure = _times("resume", options)
+        if not on_length and not on_failure:
+            return None
+        if self._caller.settings.dialect != "deepseek":
+            advise(
+                [
+                    "auto_continue and resume have no effect: nothing is known of this host "
+                    'continuing a prefix message; with dialect="deepseek" it is taken to do so '
+                    "as DeepSeek does"
+                ]
+            )
+            return None
+
+        def body(content: str, reasoning: str) -> bytes:
+            return encode_request(continued(request, content, reasoning), extra)
+
+        url = self._caller.url(_PATH, beta=True)
+        return Continuation(body, url, on_length=on_length, on_failure=on_failure)
+
+
+def _continues(params: ChatParams) -> bool:
+    return bool(params.get("auto_continue") or params.get("resume"))
+
+
+def _times(name: Literal["auto_continue", "resume"], options: ChatOptions) -> int:
+    value = cast("object", options.get(name, 0))
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_SEGMENTS:
+        raise PreflightError(
+            f"{name} must be a whole number from 0 to {_MOST_SEGMENTS}, got {value!r}"
+        )
+    return value
 
 
 class Chat:
@@ -141,38 +228,6 @@ class Chat:
 
     def __init__(self, caller: Caller) -> None:
         self.completions = ChatCompletions(caller)
-
-
-class RawResponse(Generic[T]):
-    """An answer with what HTTP said about it.
-
-    Attributes:
-        body: The bytes as they came; None of a stream.
-    """
-
-    def __init__(self, info: ResponseInfo, body: bytes | None, parsed: T) -> None:
-        self._info = info
-        self.body = body
-        self._parsed = parsed
-
-    @property
-    def status(self) -> int:
-        """HTTP status code."""
-        return self._info.status
-
-    @property
-    def headers(self) -> Headers:
-        """Response headers."""
-        return self._info.headers
-
-    @property
-    def request_id(self) -> str | None:
-        """The server's id of the request."""
-        return self._info.request_id
-
-    def parse(self) -> T:
-        """Return the answer itself, or the stream."""
-        return self._parsed
 
 
 class RawChatCompletions:
@@ -200,12 +255,14 @@ class RawChatCompletions:
         self, *, stream: bool = False, **params: Unpack[ChatParams]
     ) -> RawResponse[ChatCompletion] | RawResponse[ChatStream]:
         """Ask for an answer; see :meth:`ChatCompletions.create`."""
-        call = self._completions.prepare("create", params, stream=stream)
-        if stream:
-            chat_stream = ChatStream(call, accumulate=True, max_event_size=MAX_EVENT_SIZE)
-            await chat_stream.open()
-            assert call.info is not None
-            return RawResponse(call.info, None, chat_stream)
-        body, completion = await call.fetch_raw(ChatCompletion)
-        assert call.info is not None
-        return RawResponse(call.info, body, completion)
+        call, continuation = self._completions.prepare("create", params, stream=stream)
+        if not stream:
+            if continuation is not None:
+                raise PreflightError(
+                    "a raw response is that of one request; auto_continue and resume may take more"
+                )
+            return await raw_result(call, ChatCompletion)
+        answer = ChatStream(
+            call, continuation=continuation, accumulate=True, max_event_size=MAX_EVENT_SIZE
+        )
+        return await raw_stream(call, answer.open)

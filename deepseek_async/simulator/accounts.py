@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from deepseek_async import PRICES
+from deepseek_async.pricing import cost
 from deepseek_async.simulator import refusals
 from deepseek_async.simulator.options import Options
 from deepseek_async.simulator.refusals import RefusedError
 
 _CENT = Decimal("0.01")
-_MILLION = Decimal(1_000_000)
 
 
 @dataclass(slots=True)
@@ -118,19 +117,19 @@ class Accounts:
         purses = self._account(name).purses
         currency = next((each for each in purses if purses[each].total > 0), next(iter(purses)))
         at = datetime.fromtimestamp(now, UTC)
-        price = PRICES.lookup(model, at, currency)
-        if price is None:
-            return
         hit = usage.get("prompt_cache_hit_tokens", 0)
-        total = (
-            hit * price.hit
-            + (usage["prompt_tokens"] - hit) * price.miss
-            + usage["completion_tokens"] * price.output
+        amount = cost(
+            model,
+            hit_tokens=hit,
+            miss_tokens=usage["prompt_tokens"] - hit,
+            output_tokens=usage["completion_tokens"],
+            at=at,
+            currency=currency,
         )
-        if PRICES.is_peak(at):
-            total *= price.peak
+        if amount is None:
+            return
         purse = purses[currency]
-        purse.pay(total / _MILLION)
+        purse.pay(amount)
         if self._options.balance is None and purse.total <= 0:
             purse.topped_up += next(added for each, _, added in _SAMPLE if each == currency)
 

@@ -52,10 +52,7 @@ class Usage(Model, kw_only=True, gc=False):
     @property
     def cached_tokens(self) -> int:
         """Prompt tokens that came from the cache, by whichever field the host reports them."""
-        if self.prompt_cache_hit_tokens is not None:
-            return self.prompt_cache_hit_tokens
-        details = self.prompt_tokens_details
-        return (details.cached_tokens or 0) if details is not None else 0
+        return billed_prompt(self)[0]
 
     @property
     def reasoning_tokens(self) -> int:
@@ -78,18 +75,35 @@ class Usage(Model, kw_only=True, gc=False):
             at: When; prices depend on the date and the hour. Must carry a time zone.
             prices: Another price table than :data:`deepseek_async.pricing.PRICES`.
             currency: ``"USD"`` or ``"CNY"``, as the account is billed.
+
+        Raises:
+            ValueError: If ``at`` carries no time zone.
         """
-        hit = self.cached_tokens
-        miss = self.prompt_cache_miss_tokens
+        hit, miss = billed_prompt(self)
         return cost(
             model,
             hit_tokens=hit,
-            miss_tokens=self.prompt_tokens - hit if miss is None else miss,
+            miss_tokens=miss,
             output_tokens=self.completion_tokens,
             at=at,
             prices=prices,
             currency=currency,
         )
+
+
+def billed_prompt(usage: Usage) -> tuple[int, int]:
+    """Return how many prompt tokens are charged as found in the cache, and how many as not.
+
+    What the server reports counts, even where it doesn't add up to ``prompt_tokens``. What it
+    leaves out is the rest of the prompt; a host that knows no cache charges all as not found.
+    """
+    miss = usage.prompt_cache_miss_tokens
+    hit = usage.prompt_cache_hit_tokens
+    if hit is None and usage.prompt_tokens_details is not None:
+        hit = usage.prompt_tokens_details.cached_tokens
+    if hit is None:
+        hit = 0 if miss is None else max(usage.prompt_tokens - miss, 0)
+    return hit, max(usage.prompt_tokens - hit, 0) if miss is None else miss
 
 
 def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
@@ -101,6 +115,14 @@ def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
         return one if other is None else other
     prompt = _both(one.prompt_tokens_details, other.prompt_tokens_details)
     output = _both(one.completion_tokens_details, other.completion_tokens_details)
+    hit = miss = None
+    if any(
+        usage.prompt_cache_hit_tokens is not None or usage.prompt_cache_miss_tokens is not None
+        for usage in (one, other)
+    ):
+        # Of both what is charged: the prompt of one that doesn't say must not get lost.
+        hits, misses = zip(billed_prompt(one), billed_prompt(other), strict=True)
+        hit, miss = sum(hits), sum(misses)
     return Usage(
         prompt_tokens=one.prompt_tokens + other.prompt_tokens,
         completion_tokens=one.completion_tokens + other.completion_tokens,
@@ -115,10 +137,8 @@ def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
         )
         if output
         else None,
-        prompt_cache_hit_tokens=_sum((one.prompt_cache_hit_tokens, other.prompt_cache_hit_tokens)),
-        prompt_cache_miss_tokens=_sum(
-            (one.prompt_cache_miss_tokens, other.prompt_cache_miss_tokens)
-        ),
+        prompt_cache_hit_tokens=hit,
+        prompt_cache_miss_tokens=miss,
     )
 
 
