@@ -62,10 +62,12 @@ if TYPE_CHECKING:
         ReasoningDoneEvent,
         ResumedEvent,
     )
-    from deepseek_async.pricing import PRICES, Price, PriceTable
-    from deepseek_async.resources.chat import RawResponse
+    from deepseek_async.pricing import PRICES, Hours, Period, Price, PriceTable, Rates
+    from deepseek_async.resources.raw import RawResponse
     from deepseek_async.sse import ServerSentEvent, SSEDecoder
     from deepseek_async.streams import ChatStream, CompletionStream
+    from deepseek_async.tokens import TokenCounter, estimate_tokens
+    from deepseek_async.totals import ModelTotals, UsageTotals
     from deepseek_async.types import (
         AssistantMessage,
         Balance,
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
         Completion,
         CompletionChoice,
         CompletionLogprobs,
+        CompletionParams,
         CompletionTokensDetails,
         Function,
         FunctionDelta,
@@ -90,6 +93,7 @@ if TYPE_CHECKING:
         ModelList,
         PromptTokensDetails,
         ResponseInfo,
+        Segment,
         SystemMessage,
         Timeouts,
         TokenLogprob,
@@ -156,10 +160,13 @@ _MODULES = {
     ),
     "deepseek_async.pricing": (
         "PRICES",
+        "Hours",
+        "Period",
         "Price",
         "PriceTable",
+        "Rates",
     ),
-    "deepseek_async.resources.chat": ("RawResponse",),
+    "deepseek_async.resources.raw": ("RawResponse",),
     "deepseek_async.sse": (
         "ServerSentEvent",
         "SSEDecoder",
@@ -171,6 +178,14 @@ _MODULES = {
     "deepseek_async.streams": (
         "ChatStream",
         "CompletionStream",
+    ),
+    "deepseek_async.tokens": (
+        "TokenCounter",
+        "estimate_tokens",
+    ),
+    "deepseek_async.totals": (
+        "ModelTotals",
+        "UsageTotals",
     ),
     "deepseek_async.types": (
         "AssistantMessage",
@@ -186,6 +201,7 @@ _MODULES = {
         "Completion",
         "CompletionChoice",
         "CompletionLogprobs",
+        "CompletionParams",
         "CompletionTokensDetails",
         "Function",
         "FunctionDelta",
@@ -196,6 +212,7 @@ _MODULES = {
         "ModelList",
         "PromptTokensDetails",
         "ResponseInfo",
+        "Segment",
         "SystemMessage",
         "Timeouts",
         "TokenLogprob",
@@ -239,6 +256,7 @@ __all__ = [
     "CompletionChoice",
     "CompletionEventStream",
     "CompletionLogprobs",
+    "CompletionParams",
     "CompletionStream",
     "CompletionTokensDetails",
     "ConcurrencyLimitError",
@@ -258,6 +276,7 @@ __all__ = [
     "Function",
     "FunctionDelta",
     "Headers",
+    "Hours",
     "IdleTimeoutError",
     "InsufficientBalanceError",
     "InternalServerError",
@@ -268,7 +287,9 @@ __all__ = [
     "MessageParam",
     "Model",
     "ModelList",
+    "ModelTotals",
     "NotFoundError",
+    "Period",
     "PermissionDeniedError",
     "PreflightError",
     "Price",
@@ -277,12 +298,14 @@ __all__ = [
     "PromptTokensDetails",
     "QueuedEvent",
     "RateLimitError",
+    "Rates",
     "RawResponse",
     "ReasoningDeltaEvent",
     "ReasoningDoneEvent",
     "ResponseInfo",
     "ResumedEvent",
     "SSEDecoder",
+    "Segment",
     "ServerOverloadedError",
     "ServerSentEvent",
     "StreamError",
@@ -290,6 +313,7 @@ __all__ = [
     "StreamServerError",
     "SystemMessage",
     "Timeouts",
+    "TokenCounter",
     "TokenLogprob",
     "ToolCall",
     "ToolCallDelta",
@@ -298,8 +322,10 @@ __all__ = [
     "TotalTimeoutError",
     "UnprocessableEntityError",
     "Usage",
+    "UsageTotals",
     "UserMessage",
     "__version__",
+    "estimate_tokens",
 ]
 
 

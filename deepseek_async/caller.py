@@ -7,7 +7,8 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, cast
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -31,17 +32,25 @@ from deepseek_async.session import (
     SessionManager,
     StaleConnectionError,
 )
+from deepseek_async.totals import UsageTotals
+from deepseek_async.types.chat import ChatCompletion
+from deepseek_async.types.fim import Completion
 from deepseek_async.types.http import ResponseInfo
 from deepseek_async.types.model import Result
 from deepseek_async.types.options import Timeouts
-from deepseek_async.types.params import CallOptions
+from deepseek_async.types.params import CallOptions, RequestOptions
+from deepseek_async.types.usage import Usage
 from deepseek_async.wire.codec import decode_result, error_for
 
 R = TypeVar("R", bound=Result)
+S = TypeVar("S", bound=str)
 
 logger = logging.getLogger("deepseek_async")
 
 ApiKey = str | Callable[[], str | Awaitable[str]]
+
+PREFLIGHT_CHOICES: tuple[Literal["on", "off"], ...] = ("on", "off")
+REPLAY_CHOICES: tuple[Literal["keep", "drop", "backfill"], ...] = ("keep", "drop", "backfill")
 
 # The longest answer there can be, 384K tokens, takes about 2 MB, and some 500 MB with 20
 # alternatives for every token.
@@ -129,6 +138,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int
     default_headers: Mapping[str, str]
     user_agent: str
+    preflight: Literal["on", "off"] = "on"
+    reasoning_replay: Literal["keep", "drop", "backfill"] = "keep"
 
     def __repr__(self) -> str:
         # Without the key, and without headers, which may hold others.
@@ -145,12 +156,16 @@ class Caller:
         settings: Where to, with which key, how patiently.
         sessions: The connections.
         gates: How many calls may be under way.
+        totals: What the answers have cost so far.
     """
 
-    def __init__(self, settings: Settings, sessions: SessionManager, gates: Gates) -> None:
+    def __init__(
+        self, settings: Settings, sessions: SessionManager, gates: Gates, totals: UsageTotals
+    ) -> None:
         self.settings = settings
         self.sessions = sessions
         self.gates = gates
+        self.totals = totals
 
     def call(
         self,
@@ -175,9 +190,6 @@ class Caller:
             options: What the caller of the API asked for.
         """
         settings = self.settings
-        base_url = settings.base_url
-        if beta and settings.dialect == "deepseek":
-            base_url = beta_base_url(base_url)
         headers = {
             "Accept": "text/event-stream" if streamed else "application/json",
             "User-Agent": settings.user_agent,
@@ -191,7 +203,7 @@ class Caller:
         headers.update(check_headers(options.get("extra_headers") or {}))
         request = HTTPRequest(
             method=method,
-            url=base_url + path,
+            url=self.url(path, beta=beta),
             headers=headers,
             body=body,
             query=check_query(options.get("extra_query") or {}),
@@ -199,6 +211,18 @@ class Caller:
         timeout = as_timeouts(options["timeout"]) if "timeout" in options else settings.timeout
         retries = options.get("max_retries", settings.max_retries)
         return Call(self, request, model, timeout, check_retries(retries), streamed=streamed)
+
+    def url(self, path: str, *, beta: bool) -> str:
+        """Return where a request goes.
+
+        Args:
+            path: Path below the base URL.
+            beta: To DeepSeek's beta address; of no effect on other hosts.
+        """
+        base_url = self.settings.base_url
+        if beta and self.settings.dialect == "deepseek":
+            base_url = beta_base_url(base_url)
+        return base_url + path
 
     async def authorization(self) -> str:
         """Return the value of the ``Authorization`` header, asking for the key if need be."""
@@ -224,6 +248,19 @@ def as_timeouts(value: object) -> Timeouts:
             f"timeout must be Timeouts(...), a number of seconds above 0, or None, got {value!r}"
         )
     return Timeouts(total=value)
+
+
+def check_choice(name: str, value: S, choices: tuple[S, ...]) -> S:
+    """Return one of a few texts that an option can be.
+
+    Raises:
+        PreflightError: If it is none of them.
+    """
+    if value not in choices:
+        raise PreflightError(
+            f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
+        )
+    return value
 
 
 def check_retries(value: object) -> int:
@@ -267,6 +304,11 @@ class Call:
         self.attempts = 0
         self.info: ResponseInfo | None = None
         self.sent_at = 0.0
+
+    def ask_instead(self, url: str, body: bytes) -> None:
+        """Go on with another request, which may be retried as often as the first."""
+        self._request = msgspec.structs.replace(self._request, url=url, body=body)
+        self._retries = 0
 
     async def open(self) -> HTTPResponse:
         """Send the request until it is answered with a 2xx, and return that response.
@@ -347,7 +389,7 @@ class Call:
             or self._caller.sessions.closed
         ):
             raise error
-        delay = retry_delay(self._retries, error, now=time.time(), random=random.random)
+        delay = self._delay(error, self._retries)
         deadline = self._clocks.total_deadline
         if deadline is not None and asyncio.get_running_loop().time() + delay >= deadline:
             raise self._out_of_time(f"before attempt {self.attempts + 1}") from error
@@ -357,6 +399,28 @@ class Call:
             self.attempts, error, self._retries, self._max_retries, delay,
         )  # fmt: skip
         await asyncio.sleep(delay)
+
+    def record(self, model: str, usage: Usage | None, created: int) -> None:
+        """Add an answer to the client's totals.
+
+        Args:
+            model: The model that answered; "" if it didn't say.
+            usage: Its token counts; None if they did not come.
+            created: When, as Unix time in seconds; 0 if it didn't say.
+        """
+        try:
+            at = datetime.fromtimestamp(created or time.time(), UTC)
+        except (ValueError, OverflowError, OSError):
+            # A host that counts milliseconds.
+            at = datetime.now(UTC)
+        self._caller.totals.record(model or self._model or "", usage, at=at)
+
+    async def pause(self, error: DeepSeekError | None, times: int) -> None:
+        """Wait before a request that follows one which failed for the ``times``-th time."""
+        await asyncio.sleep(self._delay(error, times - 1))
+
+    def _delay(self, error: DeepSeekError | None, times: int) -> float:
+        return retry_delay(times, error, now=time.time(), random=random.random)
 
     def redact(self, error: APIError) -> None:
         """Remove the API key from what the server said; some quote it."""
@@ -399,6 +463,8 @@ class Call:
             await self.retry(exc, answered=True)
             return b"", None
         result.attempts = self.attempts
+        if isinstance(result, ChatCompletion | Completion):
+            self.record(result.model, result.usage, result.created)
         return body, result
 
 
@@ -454,7 +520,12 @@ async def _read_error_body(response: HTTPResponse) -> bytes:
     return b"".join(blocks)
 
 
-def take_options(params: dict[str, Any]) -> CallOptions:
-    """Remove the options of a call from its keyword arguments."""
-    options = {name: params.pop(name) for name in CallOptions.__annotations__ if name in params}
-    return cast("CallOptions", options)
+def take_options(params: dict[str, Any], known: type[RequestOptions]) -> RequestOptions:
+    """Remove the options of a call from its keyword arguments.
+
+    Args:
+        params: The keyword arguments, which are changed.
+        known: The options that the call takes.
+    """
+    options = {name: params.pop(name) for name in known.__annotations__ if name in params}
+    return cast("RequestOptions", options)

@@ -11,11 +11,14 @@ import msgspec
 
 from deepseek_async._version import __version__
 from deepseek_async.caller import (
+    PREFLIGHT_CHOICES,
+    REPLAY_CHOICES,
     ApiKey,
     Caller,
     Settings,
     as_timeouts,
     check_api_key,
+    check_choice,
     check_headers,
     check_retries,
 )
@@ -29,8 +32,10 @@ from deepseek_async.policy.dialect import (
     resolve_dialect,
 )
 from deepseek_async.resources.chat import Chat
+from deepseek_async.resources.completions import Completions
 from deepseek_async.resources.models import Models, User
 from deepseek_async.session import SessionManager
+from deepseek_async.totals import UsageTotals
 from deepseek_async.types.options import Timeouts
 
 if TYPE_CHECKING:
@@ -49,6 +54,8 @@ class _Copied(TypedDict, total=False):
     max_retries: int
     max_concurrency: int | Literal["auto"]
     default_headers: Mapping[str, str]
+    preflight: Literal["on", "off"]
+    reasoning_replay: Literal["keep", "drop", "backfill"]
 
 
 class AsyncDeepSeek:
@@ -77,6 +84,12 @@ class AsyncDeepSeek:
         proxy: URL of an HTTP proxy; wins over the environment.
         ssl: A TLS context, False to skip verification.
         trust_env: Use the proxies that the environment names.
+        preflight: Refuse requests that DeepSeek would certainly refuse, and warn of parameters
+            that it would ignore, before anything is sent; ``"off"`` sends all as it is. Of no
+            effect on other hosts.
+        reasoning_replay: What becomes of the reasoning in earlier answers that are sent back:
+            ``"keep"`` it as it was, which DeepSeek wants; ``"drop"`` it for hosts that refuse it;
+            ``"backfill"`` an empty one where the history lacks it but DeepSeek requires it.
 
     Raises:
         PreflightError: If an option can't be meant.
@@ -96,6 +109,8 @@ class AsyncDeepSeek:
         proxy: str | None = None,
         ssl: SSLContext | bool | None = None,
         trust_env: bool = True,
+        preflight: Literal["on", "off"] = "on",
+        reasoning_replay: Literal["keep", "drop", "backfill"] = "keep",
     ) -> None:
         key = api_key if api_key is not None else os.environ.get("DEEPSEEK_API_KEY")
         if key is None:
@@ -118,19 +133,31 @@ class AsyncDeepSeek:
             max_retries=check_retries(max_retries),
             default_headers=check_headers(default_headers or {}),
             user_agent=_USER_AGENT,
+            preflight=check_choice("preflight", preflight, PREFLIGHT_CHOICES),
+            reasoning_replay=check_choice("reasoning_replay", reasoning_replay, REPLAY_CHOICES),
         )
         sessions = SessionManager(session=session, proxy=proxy, ssl=ssl, trust_env=trust_env)
-        self._put_together(settings, sessions, _gates(settings, max_concurrency), owner=True)
+        gates = _gates(settings, max_concurrency)
+        self._put_together(settings, sessions, gates, UsageTotals(), owner=True)
 
     def _put_together(
-        self, settings: Settings, sessions: SessionManager, gates: Gates, *, owner: bool
+        self,
+        settings: Settings,
+        sessions: SessionManager,
+        gates: Gates,
+        totals: UsageTotals,
+        *,
+        owner: bool,
     ) -> None:
         self._settings = settings
         self._sessions = sessions
         self._gates = gates
         self._owner = owner
-        caller = Caller(settings, sessions, gates)
+        #: Tokens and cost of all answers by model, those of the client's copies included.
+        self.usage = totals
+        caller = Caller(settings, sessions, gates, totals)
         self.chat = Chat(caller)
+        self.completions = Completions(caller)
         self.models = Models(caller)
         self.user = User(caller)
 
@@ -188,12 +215,20 @@ class AsyncDeepSeek:
             changes["max_retries"] = check_retries(options["max_retries"])
         if "default_headers" in options:
             changes["default_headers"] = check_headers(options["default_headers"])
+        if "preflight" in options:
+            changes["preflight"] = check_choice(
+                "preflight", options["preflight"], PREFLIGHT_CHOICES
+            )
+        if "reasoning_replay" in options:
+            changes["reasoning_replay"] = check_choice(
+                "reasoning_replay", options["reasoning_replay"], REPLAY_CHOICES
+            )
         changed = msgspec.structs.replace(settings, **changes)
         gates = self._gates
         if "max_concurrency" in options:
             gates = _gates(changed, options["max_concurrency"])
         copy = cast("AsyncDeepSeek", object.__new__(type(self)))
-        copy._put_together(changed, self._sessions, gates, owner=False)
+        copy._put_together(changed, self._sessions, gates, self.usage, owner=False)
         return copy
 
     async def __aenter__(self) -> Self:

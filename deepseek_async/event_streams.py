@@ -19,7 +19,9 @@ from deepseek_async.events import (
     QueuedEvent,
     ReasoningDeltaEvent,
     ReasoningDoneEvent,
+    ResumedEvent,
 )
+from deepseek_async.policy.continuation import Continuation
 from deepseek_async.streams import AnswerStream
 from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk
 from deepseek_async.types.fim import Completion
@@ -44,10 +46,18 @@ class EventStream(AnswerStream[C, R]):
         *,
         accumulate: bool,
         max_event_size: int,
+        continuation: Continuation | None = None,
     ) -> None:
-        super().__init__(call, stream_format, accumulate=accumulate, max_event_size=max_event_size)
+        super().__init__(
+            call,
+            stream_format,
+            accumulate=accumulate,
+            max_event_size=max_event_size,
+            continuation=continuation,
+        )
         self._events: deque[ChatEvent] = deque()
         self._queued = 0
+        self._resumed = 0
         self._in_content = False
         self._finish_told = False
         self._done_told = False
@@ -74,7 +84,9 @@ class EventStream(AnswerStream[C, R]):
                     self._consumed = True
                     raise StopAsyncIteration
                 await self._open()
-                if not await self._next_block():
+                more = await self._next_block()
+                self._tell_resumed()
+                if not more:
                     self._tell_end()
                 elif not self._reader.accumulator.chunks:
                     self._tell_queued()
@@ -93,19 +105,6 @@ class EventStream(AnswerStream[C, R]):
     def text_stream(self) -> AsyncGenerator[str]:
         """The answer's text, piece by piece."""
         return self._texts("text_stream", self._text_of)
-
-    async def until_done(self) -> None:
-        """Read what is left of the stream.
-
-        Raises:
-            StreamError: If the answer does not come to its end.
-            APITimeoutError: If a clock ran out.
-        """
-        await self._open()
-        while await self._next_block():
-            for _ in self._chunks:
-                pass
-        self._consumed = True
 
     async def get_final_completion(self) -> R:
         """Read what is left of the stream and return the whole answer.
@@ -129,10 +128,6 @@ class EventStream(AnswerStream[C, R]):
             # For its error, which tells what to do about it.
             self.completion()
         return self._reader.accumulator.content
-
-    async def _open(self) -> None:
-        if not self._reader.opened and not self._reader.finished:
-            await self._reader.open()
 
     async def _texts(self, view: str, text_of: Callable[[C], str | None]) -> AsyncGenerator[str]:
         self._claim(view)
@@ -169,6 +164,12 @@ class EventStream(AnswerStream[C, R]):
         accumulator = self._reader.accumulator
         self._events.append(DoneEvent(accumulator.finish_reason, accumulator.usage))
 
+    def _tell_resumed(self) -> None:
+        ended = self._reader.ended_segments
+        for segment in ended[self._resumed :]:
+            self._events.append(ResumedEvent(segment.continued_after or "", segment.attempts + 1))
+        self._resumed = len(ended)
+
     def _tell_queued(self) -> None:
         elapsed = asyncio.get_running_loop().time() - self._reader.call.sent_at
         for _ in range(self._reader.queued_comments - self._queued):
@@ -186,8 +187,22 @@ class ChatEventStream(EventStream[ChatCompletionChunk, ChatCompletion]):
     Where a host sends several answers, events and text are those of the first.
     """
 
-    def __init__(self, call: Call, *, chunks: bool, accumulate: bool, max_event_size: int) -> None:
-        super().__init__(call, CHAT, accumulate=accumulate, max_event_size=max_event_size)
+    def __init__(
+        self,
+        call: Call,
+        *,
+        chunks: bool,
+        accumulate: bool,
+        max_event_size: int,
+        continuation: Continuation | None = None,
+    ) -> None:
+        super().__init__(
+            call,
+            CHAT,
+            accumulate=accumulate,
+            max_event_size=max_event_size,
+            continuation=continuation,
+        )
         self._with_chunks = chunks
         self._in_reasoning = False
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Generic
+from typing import Generic, cast
 
 from deepseek_async.caller import Call
 from deepseek_async.errors import (
@@ -14,7 +14,9 @@ from deepseek_async.errors import (
     StreamInterruptedError,
     StreamServerError,
 )
+from deepseek_async.policy.continuation import Continuation
 from deepseek_async.response import HTTPResponse
+from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk, Segment
 from deepseek_async.wire.accumulate import C, R, StreamFormat
 from deepseek_async.wire.chunks import ChunkDecoder
 from deepseek_async.wire.codec import (
@@ -37,6 +39,7 @@ class ChunkReader(Generic[C, R]):
         stream_format: What the stream consists of.
         accumulate: Whether to keep what comes.
         max_event_size: Most bytes of one event.
+        continuation: Lets an answer that breaks off go on.
 
     Attributes:
         accumulator: What the chunks are added to once they are delivered.
@@ -49,8 +52,10 @@ class ChunkReader(Generic[C, R]):
         *,
         accumulate: bool,
         max_event_size: int,
+        continuation: Continuation | None = None,
     ) -> None:
         self._call = call
+        self._continuation = continuation
         self._format = stream_format
         self._accumulate = accumulate
         self._max_event_size = max_event_size
@@ -60,6 +65,8 @@ class ChunkReader(Generic[C, R]):
         self._reading = False
         self._ended = False
         self._has_data = False
+        # The last chunks of the request at hand, which tell what it cost.
+        self._last: list[C] = []
         self._error: DeepSeekError | None = None
         self._earlier_comments = 0
         self.accumulator = stream_format.accumulator(accumulate)
@@ -88,6 +95,24 @@ class ChunkReader(Generic[C, R]):
         return self._earlier_comments + self._decoder.queued_comments
 
     @property
+    def ended_segments(self) -> list[Segment]:
+        """The requests that are over while the answer goes on."""
+        return [] if self._continuation is None else self._continuation.segments
+
+    def segments(self) -> list[Segment]:
+        """Return all requests of the answer; the last is the one at hand."""
+        continuation, accumulator = self._continuation, self.accumulator
+        usage = accumulator.usage if continuation is None else continuation.usage
+        info = self._call.info
+        segment = Segment(
+            usage=usage,
+            finish_reason=accumulator.finish_reason,
+            request_id=None if info is None else info.request_id,
+            attempts=self._call.attempts,
+        )
+        return [*self.ended_segments, segment]
+
+    @property
     def finished(self) -> bool:
         """Whether there is nothing more to read, for whatever reason."""
         return self._ended or self._error is not None
@@ -112,8 +137,9 @@ class ChunkReader(Generic[C, R]):
     async def read(self) -> list[C] | None:
         """Return the next chunks; None at the end of a complete answer.
 
-        The list is empty if only keep-alives came and ``report_comments`` is set. The chunks of
-        the list before must have been added to the accumulator.
+        The list is empty if only keep-alives came and ``report_comments`` is set, and where a
+        new segment begins. The chunks of the list before must have been added to the
+        accumulator.
 
         Raises:
             DeepSeekError: If the stream failed; the same error from then on.
@@ -136,6 +162,7 @@ class ChunkReader(Generic[C, R]):
         # A copy: the original's traceback refers to this reader, and would keep it alive until
         # the garbage collector finds the cycle.
         self._error = copy.copy(exc) if isinstance(exc, DeepSeekError) else self._closed_error()
+        self._record()
         if self._response is not None:
             self._response.close()
 
@@ -143,6 +170,7 @@ class ChunkReader(Generic[C, R]):
         """Close the connection at once; reading on is an error unless the end was reached."""
         if not self.finished:
             self._error = self._closed_error()
+            self._record()
         if self._response is not None:
             self._response.close()
 
@@ -159,12 +187,13 @@ class ChunkReader(Generic[C, R]):
             decoder, response = self._decoder, self._response
             assert response is not None
             try:
-                if decoder.ended:
-                    self._conclude()
-                    return None
-                block = await response.read()
+                block = b"" if decoder.ended else await response.read()
                 if not block:
                     decoder.finish()
+                    if self._breaks_off:
+                        response.finish()
+                        await self._begin_segment()
+                        return []
                     self._conclude()
                     return None
             except DeepSeekError as exc:
@@ -176,7 +205,8 @@ class ChunkReader(Generic[C, R]):
                     if decoder.done:
                         # An unterminated [DONE] before the cut: complete all the same.
                         continue
-                await self._reissue(self._in_stream(exc))
+                if await self._recover(self._in_stream(exc)):
+                    return []
                 continue
             if self.on_block is not None:
                 self.on_block(block)
@@ -184,8 +214,13 @@ class ChunkReader(Generic[C, R]):
             chunks = decoder.feed(block)
             if chunks:
                 response.event_came()
+                self._last = chunks
                 self._has_data = self._has_data or any(map(self._format.carries_data, chunks))
-                if decoder.done:
+                if self._continuation is not None:
+                    self._continuation.pass_on(
+                        cast("list[ChatCompletionChunk]", chunks), has_data=self._has_data
+                    )
+                if decoder.done and not self._breaks_off:
                     self._complete()
                 return chunks
             if decoder.done:
@@ -194,6 +229,11 @@ class ChunkReader(Generic[C, R]):
                 self._stray += block
             if self.report_comments and decoder.comments > comments and not decoder.events:
                 return []
+
+    @property
+    def _breaks_off(self) -> bool:
+        """Whether the segment at hand has ended without ending the answer."""
+        return self._continuation is not None and self._continuation.reason is not None
 
     def _conclude(self) -> None:
         """Take the end of the bytes for what it is.
@@ -223,8 +263,20 @@ class ChunkReader(Generic[C, R]):
 
     def _complete(self) -> None:
         self._ended = True
+        self._record()
         assert self._response is not None
         self._response.finish()
+
+    def _record(self) -> None:
+        """Add what the request at hand brought to the client's totals, once."""
+        last, self._last = self._last, []
+        if last:
+            # These have not been added to the accumulator yet.
+            told = (chunk.usage for chunk in reversed(last) if chunk.usage is not None)
+            usage = next(told, self.accumulator.usage)
+            if self._continuation is not None:
+                usage = self._continuation.usage
+            self._call.record(last[-1].model, usage, last[-1].created)
 
     def _raise_if_no_stream(self) -> None:
         """Look for an error in a body that is no event stream at all."""
@@ -254,8 +306,49 @@ class ChunkReader(Generic[C, R]):
         error.__cause__ = exc.__cause__
         return error
 
-    async def _reissue(self, error: DeepSeekError) -> None:
-        """Send the request again, if nothing but preliminaries has come of the last attempt."""
+    async def _recover(self, error: DeepSeekError) -> bool:
+        """Send the request again, or one that goes on with the answer.
+
+        Returns:
+            Whether a new segment has begun.
+
+        Raises:
+            DeepSeekError: ``error`` itself, if neither may be.
+        """
+        self._complete_error(error)
+        assert self._response is not None
+        continuation = self._continuation
+        if self._has_data or self._breaks_off:
+            if continuation is None or not continuation.survives(error):
+                raise error
+            self._response.close()
+            await self._begin_segment(error)
+            return True
+        self._response.close()
+        try:
+            await self._call.retry(error, answered=True)
+        except DeepSeekError as exc:
+            # Not even the first words of a later segment came: the answer can still go on.
+            if exc is not error or not self.ended_segments or not self._survives(error):
+                raise
+            await self._begin_segment(error)
+            return True
+        # Nothing is sent for nobody.
+        self._raise_if_closed()
+        if self.on_reissue is not None:
+            self.on_reissue()
+        self._begin_anew()
+        if not self.ended_segments:
+            self.accumulator = self._format.accumulator(self._accumulate)
+        self._response = await self._call.open()
+        self._raise_if_closed()
+        return False
+
+    def _survives(self, error: DeepSeekError) -> bool:
+        return self._continuation is not None and self._continuation.survives(error)
+
+    def _complete_error(self, error: DeepSeekError) -> None:
+        """Tell an error what is known of the call."""
         if isinstance(error, APIError):
             self._call.redact(error)
             error.attempts = self._call.attempts
@@ -263,22 +356,58 @@ class ChunkReader(Generic[C, R]):
                 error.request_id = self._call.info.request_id
         if isinstance(error, StreamError | APITimeoutError):
             error.partial = self.partial()
-        if self._has_data:
-            raise error
-        assert self._response is not None
-        self._response.close()
-        await self._call.retry(error, answered=True)
-        # Nothing is sent for nobody.
+
+    async def _begin_segment(self, error: DeepSeekError | None = None) -> None:
+        """Go on with the answer by another request.
+
+        Args:
+            error: What ended the segment at hand, if it did not end by itself.
+        """
+        continuation, call = self._continuation, self._call
+        assert continuation is not None
+        self._record()
+        segment = continuation.end_segment(
+            None if call.info is None else call.info.request_id, call.attempts
+        )
+        accumulator = self.accumulator
+        call.ask_instead(
+            continuation.url, continuation.body(accumulator.content, accumulator.reasoning)
+        )
+        at_once = segment.continued_after == "length" or (
+            segment.continued_after == "cut" and self._has_data
+        )
+        self._begin_anew()
+        self._has_data = False
+        try:
+            if not at_once:
+                # The server has trouble: not to be asked in a hurry.
+                await call.pause(error, len(continuation.segments))
+                self._raise_if_closed()
+            self._response = await call.open()
+        except APIError as exc:
+            if self._error is not None or isinstance(exc, StreamError | APITimeoutError):
+                self._complete_error(exc)
+                raise
+            raise self._cannot_go_on(exc) from exc
         self._raise_if_closed()
-        if self.on_reissue is not None:
-            self.on_reissue()
+
+    def _cannot_go_on(self, cause: APIError) -> StreamInterruptedError:
+        reason = self.ended_segments[-1].continued_after
+        error = StreamInterruptedError(
+            f"the answer broke off ({reason}) and could not be continued: {cause.message}",
+            request_id=cause.request_id,
+            attempts=cause.attempts,
+            body=cause.body,
+            partial=self.partial(),
+        )
+        error.retryable = cause.retryable
+        return error
+
+    def _begin_anew(self) -> None:
+        """Prepare for the bytes of another response."""
         self._earlier_comments += self._decoder.queued_comments
         self._decoder = ChunkDecoder(self._format.chunk, self._max_event_size)
         self._stray.clear()
-        self.accumulator = self._format.accumulator(self._accumulate)
-        response = await self._call.open()
-        self._response = response
-        self._raise_if_closed()
 
     def _raise_if_closed(self) -> None:
         """Stop if another task has closed the stream while this one waited."""
@@ -297,6 +426,8 @@ class ChunkReader(Generic[C, R]):
         completion.attempts = self._call.attempts
         if self._call.info is not None:
             completion.request_id = self._call.info.request_id
+        if self.ended_segments and isinstance(completion, ChatCompletion):
+            completion.segments = self.segments()
         return completion
 
     def _closed_error(self) -> StreamInterruptedError:

@@ -7,9 +7,10 @@ from types import TracebackType
 from typing import Generic, Self
 
 from deepseek_async.caller import Call
-from deepseek_async.errors import DeepSeekError
+from deepseek_async.errors import DeepSeekError, PreflightError
+from deepseek_async.policy.continuation import Continuation
 from deepseek_async.reader import ChunkReader
-from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk
+from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk, Segment
 from deepseek_async.types.fim import Completion
 from deepseek_async.types.http import ResponseInfo
 from deepseek_async.types.usage import Usage
@@ -28,10 +29,20 @@ class AnswerStream(Generic[C, R]):
         *,
         accumulate: bool,
         max_event_size: int,
+        continuation: Continuation | None = None,
     ) -> None:
+        if continuation is not None and not accumulate:
+            raise PreflightError(
+                "auto_continue and resume send back the text so far; they need accumulate=True"
+            )
         self._reader = ChunkReader(
-            call, stream_format, accumulate=accumulate, max_event_size=max_event_size
+            call,
+            stream_format,
+            accumulate=accumulate,
+            max_event_size=max_event_size,
+            continuation=continuation,
         )
+        self._continuation = continuation
         self._accumulate = accumulate
         self._block: list[C] = []
         # Hands out the chunks of the block; how far it is tells how many were delivered.
@@ -69,6 +80,15 @@ class AnswerStream(Generic[C, R]):
         return self._reader.accumulator.finish_reason
 
     @property
+    def segments(self) -> list[Segment]:
+        """The requests that the answer has taken so far, the one at hand included.
+
+        One, unless ``auto_continue`` or ``resume`` made more of it.
+        """
+        self._add_delivered()
+        return self._reader.segments()
+
+    @property
     def saw_done(self) -> bool:
         """Whether the stream ended with ``[DONE]``, as DeepSeek's always do."""
         return self._reader.saw_done
@@ -83,6 +103,19 @@ class AnswerStream(Generic[C, R]):
             raise RuntimeError("a stream opened with accumulate=False keeps no completion")
         self._add_delivered()
         return self._reader.completion()
+
+    async def until_done(self) -> None:
+        """Read what is left of the stream.
+
+        Raises:
+            StreamError: If the answer does not come to its end.
+            APITimeoutError: If a clock ran out.
+        """
+        await self._open()
+        while await self._next_block():
+            for _ in self._chunks:
+                pass
+        self._consumed = True
 
     async def aclose(self) -> None:
         """Close the connection at once, unless the answer is complete."""
@@ -116,6 +149,10 @@ class AnswerStream(Generic[C, R]):
         self._chunks = iter(self._block)
         self._added = 0
         return block is not None
+
+    async def _open(self) -> None:
+        if not self._reader.opened and not self._reader.finished:
+            await self._reader.open()
 
     def _claim(self, view: str) -> None:
         """Take note of how the stream is read; it can be read in one way only, and once.
@@ -171,7 +208,15 @@ class ChunkStream(AnswerStream[C, R]):
         """Yield the events as the bytes they came in, keep-alives included, instead of chunks.
 
         The chunks are decoded all the same: the stream ends, fails and adds up as ever.
+
+        Raises:
+            RuntimeError: With ``auto_continue`` or ``resume``: the events of several requests
+                don't make one stream.
         """
+        if self._continuation is not None:
+            raise RuntimeError(
+                "raw() shows the events of one request; auto_continue and resume may take more"
+            )
         self._claim("raw events")
         splitter = EventSplitter()
         ready: deque[bytes] = deque()
@@ -204,8 +249,21 @@ class ChunkStream(AnswerStream[C, R]):
 class ChatStream(ChunkStream[ChatCompletionChunk, ChatCompletion]):
     """A streamed chat answer: iterate it for :class:`ChatCompletionChunk` objects."""
 
-    def __init__(self, call: Call, *, accumulate: bool, max_event_size: int) -> None:
-        super().__init__(call, CHAT, accumulate=accumulate, max_event_size=max_event_size)
+    def __init__(
+        self,
+        call: Call,
+        *,
+        accumulate: bool,
+        max_event_size: int,
+        continuation: Continuation | None = None,
+    ) -> None:
+        super().__init__(
+            call,
+            CHAT,
+            accumulate=accumulate,
+            max_event_size=max_event_size,
+            continuation=continuation,
+        )
 
 
 class CompletionStream(ChunkStream[Completion, Completion]):

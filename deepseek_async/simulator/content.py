@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import random
 import zlib
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 from deepseek_async.simulator.continuing import continuation, filling
 from deepseek_async.simulator.json_answers import completed, json_answer
@@ -61,7 +62,22 @@ class Answer:
 
 
 def chat_answer(request: ChatBody, reply: Reply | None, seed: int) -> Answer:
-    """The answer to a chat request: the scripted one, or one made up from the request."""
+    """The answer to a chat request: the scripted one, or one made up from the request.
+
+    Of an answer that begins as the request's prefix message does, only the rest is left: what
+    was cut can be continued, as with DeepSeek.
+    """
+    answer = _whole_answer(request, reply, seed)
+    prefix = request.prefix()
+    if prefix is None:
+        return answer
+    reasoning = answer.reasoning
+    if reasoning is not None:
+        reasoning = reasoning.removeprefix(prefix.reasoning_content or "")
+    return replace(answer, text=answer.text.removeprefix(prefix.text()), reasoning=reasoning)
+
+
+def _whole_answer(request: ChatBody, reply: Reply | None, seed: int) -> Answer:
     if reply is not None and (reply.text is not None or reply.tool_calls):
         return Answer(
             text=reply.text or "",
@@ -89,14 +105,14 @@ def chat_answer(request: ChatBody, reply: Reply | None, seed: int) -> Answer:
 
 
 def _said(request: ChatBody, rng: random.Random, topic: str) -> str:
+    before = copy(rng)
+    text = _with_results(request) or _text(topic, rng)
     prefix = request.prefix()
-    if prefix is not None:
+    if prefix is not None and not text.startswith(prefix.text()):
         beginning = prefix.text()
         if request.wants_json or beginning.lstrip()[:1] in ("{", "["):
-            return completed(beginning) or continuation(beginning, rng.choice(_SENTENCES))
-        return continuation(beginning, rng.choice(_SENTENCES))
-    is_result = request.messages[-1].role == "tool"
-    text = _with_results(request) if is_result else _text(topic, rng)
+            return completed(beginning) or continuation(beginning, before.choice(_SENTENCES))
+        return continuation(beginning, before.choice(_SENTENCES))
     return json_answer(request, rng, topic.strip("“”"), text) if request.wants_json else text
 
 
@@ -125,17 +141,18 @@ def _text(topic: str, rng: random.Random) -> str:
 
 
 def _with_results(request: ChatBody) -> str:
+    """An answer to what tools just brought; nothing if they brought nothing."""
     names: dict[str, str] = {}
     for message in request.messages:
         for call in message.tool_calls or ():
             names[call.id] = call.function.name
     found: list[str] = []
-    for message in reversed(request.messages):
+    for message in reversed([message for message in request.messages if not message.prefix]):
         if message.role != "tool":
             break
         name = names.get(message.tool_call_id or "", "the tool")
         found.append(f"{name} answered {message.text()[:500]}")
-    return f"I looked it up: {'; '.join(reversed(found))}."
+    return f"I looked it up: {'; '.join(reversed(found))}." if found else ""
 
 
 def _tool_calls(request: ChatBody, rng: random.Random, topic: str) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,7 @@ Source: https://api-docs.deepseek.com/api/create-chat-completion, read 2026-11-2
 from __future__ import annotations
 
 import json
+import math
 import re
 import zlib
 from typing import Any, TypeVar, cast
@@ -151,7 +152,7 @@ class ChatBody(msgspec.Struct, frozen=True):
 
     def _read_of(self, message: Message) -> tuple[str, ...]:
         # Without tools, earlier reasoning is left out (measured: it costs no prompt tokens).
-        reasoning = message.reasoning_content if self.tools else None
+        reasoning = message.reasoning_content if self.tools or message.prefix else None
         images = "".join(
             f"<image {zlib.crc32(msgspec.json.encode(part)):x}>" for part in message.images()
         )
@@ -281,16 +282,46 @@ def _refuse(problem: str, data: bytes, path: str) -> None:
     raise RefusedError(refusals.undecodable(f"{problem} at {end_of(data, path)}"))
 
 
+class _ForeignError(Exception):
+    """A number that Python reads although it isn't JSON's: the problem, and its text."""
+
+
+def _no_constant(text: str) -> None:
+    raise _ForeignError("expected value", text)
+
+
+def _finite(text: str) -> float:
+    if math.isinf(float(text)):
+        raise _ForeignError("number out of range", text)
+    return float(text)
+
+
+# In the words of the server's parser; all else is a value that it expected.
+_SYNTAX_PROBLEMS = {
+    "Extra data": "trailing characters",
+    "Invalid control character at": (
+        "control character (\\u0000-\\u001F) found while parsing a string"
+    ),
+    "Expecting property name enclosed in double quotes": "key must be a string",
+}
+
+
 def _json_problem(data: bytes) -> str:
     text = data.decode("utf-8", "replace")
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+    except _ForeignError as exc:
+        problem, token = exc.args
+        return f"{problem} at {end_of(text[: text.find(token) + 1].encode())}"
     except json.JSONDecodeError as exc:
         if exc.pos >= len(text.rstrip()):
             open_key = re.search(r'"(\w+)"\s*:\s*$', text)
             field = f"{open_key[1]}: " if open_key else ""
             return f"{field}EOF while parsing a value at {end_of(data)}"
-        return f"expected value at line {exc.lineno} column {exc.colno}"
+        if exc.msg.startswith("Unterminated string"):
+            return f"EOF while parsing a string at {end_of(data)}"
+        problem = _SYNTAX_PROBLEMS.get(exc.msg, "expected value")
+        return f"{problem} at line {exc.lineno} column {exc.colno}"
     except RecursionError:
         return f"recursion limit exceeded at {end_of(data)}"
     if re.search(rb"\\u[dD][89a-fA-F]", data):

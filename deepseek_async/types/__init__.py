@@ -11,6 +11,7 @@ from deepseek_async.types.chat import (
     Function,
     FunctionDelta,
     Logprobs,
+    Segment,
     TokenLogprob,
     ToolCall,
     ToolCallDelta,
@@ -19,10 +20,11 @@ from deepseek_async.types.chat import (
 from deepseek_async.types.fim import Completion, CompletionChoice, CompletionLogprobs
 from deepseek_async.types.http import Headers, ResponseInfo
 from deepseek_async.types.options import Timeouts
-from deepseek_async.types.params import ChatParams, MessageParam
+from deepseek_async.types.params import ChatParams, CompletionParams, MessageParam
 from deepseek_async.types.requests import (
     AssistantMessage,
     ChatRequest,
+    CompletionRequest,
     SystemMessage,
     ToolMessage,
     UserMessage,
@@ -44,6 +46,8 @@ __all__ = [
     "Completion",
     "CompletionChoice",
     "CompletionLogprobs",
+    "CompletionParams",
+    "CompletionRequest",
     "CompletionTokensDetails",
     "Function",
     "FunctionDelta",
@@ -54,6 +58,7 @@ __all__ = [
     "ModelList",
     "PromptTokensDetails",
     "ResponseInfo",
+    "Segment",
     "SystemMessage",
     "Timeouts",
     "TokenLogprob",

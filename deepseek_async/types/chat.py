@@ -94,6 +94,25 @@ class Choice(Model, kw_only=True, gc=False):
     ``insufficient_system_resource``, ``aborted``, or what another host says."""
 
 
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the requests that an answer took."""
+
+    usage: Usage | None = None
+    """What it cost in tokens; None if it was cut before the server told."""
+
+    finish_reason: str | None = None
+    """How the server ended it; None if it did not."""
+
+    request_id: str | None = None
+
+    continued_after: str | None = None
+    """Why another followed: ``length``, ``insufficient_system_resource``, ``aborted``, ``cut``,
+    ``stall``, ``server_error``, or what was wrong with a structured answer; None of the last."""
+
+    attempts: int = 1
+    """How many requests had been sent for the answer by its end, retries included."""
+
+
 class ChatCompletion(Result, kw_only=True, gc=False):
     """A whole answer."""
 
@@ -109,6 +128,9 @@ class ChatCompletion(Result, kw_only=True, gc=False):
     choices: list[Choice]
     usage: Usage | None = None
     system_fingerprint: str | None = None
+
+    segments: list[Segment] | None = msgspec.field(default=None, name="$segments")
+    """The requests that it took, if more than one; ``usage`` is their sum."""
 
     def cost(
         self,
@@ -191,5 +213,9 @@ def result_cost(
     if at is None:
         if not created:
             return None
-        at = datetime.fromtimestamp(created, UTC)
+        try:
+            at = datetime.fromtimestamp(created, UTC)
+        except (ValueError, OverflowError, OSError):
+            # A host that counts milliseconds, or makes numbers up.
+            return None
     return usage.cost(model, at=at, prices=prices, currency=currency)

@@ -1,6 +1,7 @@
-"""The keyword arguments of chat calls.
+"""The keyword arguments of calls.
 
-Source: https://api-docs.deepseek.com/api/create-chat-completion, read 2026-11-21.
+Source: https://api-docs.deepseek.com/api/create-chat-completion and
+https://api-docs.deepseek.com/api/create-completion, read 2026-11-21.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +36,32 @@ class CallOptions(TypedDict, total=False):
     """Fields of the JSON body that the library doesn't know; they win over those it does."""
 
 
-class ChatParams(CallOptions, total=False):
+class RequestOptions(CallOptions, total=False):
+    """Options of the calls that have a JSON body."""
+
+    preflight: Literal["on", "off"]
+    """In place of the client's: whether requests that DeepSeek would refuse are refused here,
+    and parameters that it would ignore are warned of."""
+
+
+class ChatOptions(RequestOptions, total=False):
+    """Options of chat calls."""
+
+    reasoning_replay: Literal["keep", "drop", "backfill"]
+    """In place of the client's: what becomes of the reasoning in earlier answers that are sent
+    back. DeepSeek wants it as it was; other hosts may refuse it (``"drop"``), and a history from
+    elsewhere may lack it where it is required (``"backfill"`` sends an empty one)."""
+
+    auto_continue: int
+    """How often to go on with an answer that ended with ``finish_reason`` ``length``, as one
+    answer; each time costs a request, and may bring ``max_tokens`` more."""
+
+    resume: int
+    """How often to go on, as one answer, after a stall, a cut connection, or a server that gave
+    up (``insufficient_system_resource``, ``aborted``)."""
+
+
+class ChatParams(ChatOptions, total=False):
     """Parameters of a chat completion. What is left out is not sent; None is sent as null."""
 
     messages: Required[Iterable[MessageParam]]
@@ -85,6 +111,45 @@ class ChatParams(CallOptions, total=False):
 
     user: str | None
     """The name OpenAI gives to ``user_id``."""
+
+    frequency_penalty: float | None
+    """Deprecated: without effect on today's models."""
+
+    presence_penalty: float | None
+    """Deprecated: without effect on today's models."""
+
+
+class CompletionParams(RequestOptions, total=False):
+    """Parameters of a FIM completion. What is left out is not sent; None is sent as null."""
+
+    prompt: Required[str]
+    """What stands before the gap."""
+
+    model: Required[str]
+    """Such as ``"deepseek-v4-pro"``."""
+
+    suffix: str | None
+    """What stands behind the gap."""
+
+    max_tokens: int | None
+    """Most tokens to generate; at most 4096."""
+
+    echo: bool | None
+    """Repeat the prompt before the answer."""
+
+    logprobs: int | None
+    """0 to 20 alternatives for each token; a number, unlike in chat."""
+
+    stop: str | Sequence[str] | None
+    """At most 16 texts that end the answer; not part of it."""
+
+    stream_options: Mapping[str, Any] | None
+    """``{"include_usage": True}``; DeepSeek sends the usage anyway."""
+
+    temperature: float | None
+    """0 to 2."""
+
+    top_p: float | None
 
     frequency_penalty: float | None
     """Deprecated: without effect on today's models."""

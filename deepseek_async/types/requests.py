@@ -5,7 +5,7 @@ conversation gives the same bytes, which the server's prompt cache depends on.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -98,3 +98,14 @@ class CompletionRequest(Struct, kw_only=True):
     top_p: float | UnsetType | None = UNSET
     frequency_penalty: float | UnsetType | None = UNSET
     presence_penalty: float | UnsetType | None = UNSET
+
+
+def get_field(value: object, name: str) -> Any:
+    """Return a field of a mapping, or an attribute of an object; None if it has none."""
+    if type(value) is dict:
+        return cast("dict[str, Any]", value).get(name)
+    if value is None or value is UNSET:
+        return None
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, Any]", value).get(name)
+    return getattr(value, name, None)

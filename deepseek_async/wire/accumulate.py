@@ -13,14 +13,15 @@ from deepseek_async.types.chat import (
     Logprobs,
     TokenLogprob,
 )
-from deepseek_async.types.model import Model, Result
+from deepseek_async.types.fim import Completion
+from deepseek_async.types.model import Result
 from deepseek_async.types.usage import Usage
 from deepseek_async.wire.repair import REASONING_ALIASES
 from deepseek_async.wire.text import TextBuilder
 from deepseek_async.wire.tool_calls import ToolCallAssembler
 
-C = TypeVar("C", bound=Model)
-C_contra = TypeVar("C_contra", bound=Model, contravariant=True)
+C = TypeVar("C", bound=ChatCompletionChunk | Completion)
+C_contra = TypeVar("C_contra", bound=ChatCompletionChunk | Completion, contravariant=True)
 R = TypeVar("R", bound=Result)
 R_co = TypeVar("R_co", bound=Result, covariant=True)
 

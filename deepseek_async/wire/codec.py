@@ -286,7 +286,7 @@ def error_in_body(error: object, response: ResponseInfo) -> APIStatusError:
     return exc
 
 
-def _encode_hook(value: object) -> object:
+def encode_hook(value: object) -> object:
     """Turn what msgspec can't encode into what it can."""
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, object]", value))
@@ -297,7 +297,7 @@ def _encode_hook(value: object) -> object:
     raise NotImplementedError(f"it holds an object of type {type(value).__name__}")
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_encode_hook, decimal_format="number")
+_encoder = msgspec.json.Encoder(enc_hook=encode_hook, decimal_format="number")
 
 
 def encode_request(request: msgspec.Struct, extra_body: Mapping[str, Any] | None) -> bytes:

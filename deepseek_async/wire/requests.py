@@ -2,48 +2,82 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, Literal, NamedTuple, cast
+
+import msgspec
 
 from deepseek_async.errors import PreflightError
 from deepseek_async.policy.dialect import Dialect
 from deepseek_async.types.chat import ChatCompletionMessage
-from deepseek_async.types.params import ChatParams
-from deepseek_async.types.requests import ChatRequest, ThinkingParam
-from deepseek_async.wire.codec import replay_message
-
-_CHAT_PARAMETERS = frozenset(ChatParams.__required_keys__ | ChatParams.__optional_keys__)
+from deepseek_async.types.params import ChatParams, CompletionParams
+from deepseek_async.types.requests import ChatRequest, CompletionRequest, ThinkingParam, get_field
+from deepseek_async.wire.codec import encode_hook, replay_message
+from deepseek_async.wire.repair import REASONING_ALIASES
 
 # Names that OpenAI's SDK uses, and DeepSeek's for the same thing.
 _TRANSLATED = {"max_completion_tokens": "max_tokens", "user": "user_id"}
 
+ReasoningReplay = Literal["keep", "drop", "backfill"]
 
-def check_parameters(params: Mapping[str, object], function: str) -> None:
-    """Refuse keyword arguments that don't exist.
+# Hosts that call it otherwise refuse it, or need it, under their name.
+_REASONING_FIELDS = ("reasoning_content", *REASONING_ALIASES)
+
+
+class Parameters(NamedTuple):
+    """Names of keyword arguments."""
+
+    required: frozenset[str]
+    optional: frozenset[str]
+
+
+CHAT_PARAMETERS = Parameters(ChatParams.__required_keys__, ChatParams.__optional_keys__)
+COMPLETION_PARAMETERS = Parameters(
+    CompletionParams.__required_keys__, CompletionParams.__optional_keys__
+)
+
+
+def check_parameters(
+    params: Mapping[str, object], function: str, known: Parameters = CHAT_PARAMETERS
+) -> None:
+    """Refuse keyword arguments that don't exist, and a call without those that are needed.
+
+    Args:
+        params: The keyword arguments.
+        function: The name of the function that was called.
+        known: The ones it takes.
 
     Raises:
         TypeError: Naming the one that was probably meant.
     """
+    required, optional = known
     for name in params:
-        if name not in _CHAT_PARAMETERS:
-            close = difflib.get_close_matches(name, _CHAT_PARAMETERS, n=1)
+        if name not in optional and name not in required:
+            close = difflib.get_close_matches(name, required | optional, n=1)
             hint = (
                 f"did you mean {close[0]!r}?"
                 if close
                 else "to send it all the same, use extra_body"
             )
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}; {hint}")
-    for name in ("messages", "model"):
+    for name in sorted(required):
         if name not in params:
             raise TypeError(f"{function}() missing the keyword argument {name!r}")
 
 
-def chat_request(params: Mapping[str, Any], *, stream: bool, dialect: Dialect) -> ChatRequest:
+def chat_request(
+    params: Mapping[str, Any],
+    *,
+    stream: bool,
+    dialect: Dialect,
+    reasoning_replay: ReasoningReplay = "keep",
+) -> ChatRequest:
     """Build the body of a chat completion.
 
     Args:
         params: Parameters of the API as keyword arguments.
         stream: Whether the answer shall be streamed.
         dialect: DeepSeek's own names replace OpenAI's only where the host is DeepSeek.
+        reasoning_replay: What becomes of the reasoning in earlier answers.
 
     Raises:
         PreflightError: If an argument can't be meant.
@@ -55,19 +89,120 @@ def chat_request(params: Mapping[str, Any], *, stream: bool, dialect: Dialect) -
                 if ours in fields:
                     raise PreflightError(f"{theirs} and {ours} mean the same; pass one of them")
                 fields[ours] = fields.pop(theirs)
-    if not isinstance(fields["model"], str) or not fields["model"]:
-        raise PreflightError(f"model must be a name, got {fields['model']!r}")
+    _check_model(fields["model"])
     fields["messages"] = _messages(fields["messages"])
     if "thinking" in fields:
         fields["thinking"] = _thinking(fields["thinking"])
     if fields.get("tools") is not None:
         fields["tools"] = _items("tools", fields["tools"])
+    _list_stops(fields)
+    if stream:
+        fields["stream"] = True
+    request = ChatRequest(**fields)
+    if reasoning_replay == "drop":
+        request.messages = [_without_reasoning(message) for message in request.messages]
+    elif reasoning_replay == "backfill" and request.tools and thinks(request):
+        request.messages = [_with_reasoning(message) for message in request.messages]
+    return request
+
+
+def completion_request(params: Mapping[str, Any], *, stream: bool) -> CompletionRequest:
+    """Build the body of a FIM completion.
+
+    Args:
+        params: Parameters of the API as keyword arguments.
+        stream: Whether the answer shall be streamed.
+
+    Raises:
+        PreflightError: If an argument can't be meant.
+    """
+    fields = dict(params)
+    _check_model(fields["model"])
+    if not isinstance(fields["prompt"], str):
+        raise PreflightError(f"prompt must be a text, got {type(fields['prompt']).__name__}")
+    _list_stops(fields)
+    if stream:
+        fields["stream"] = True
+    return CompletionRequest(**fields)
+
+
+def merge_extra_body(
+    fields: dict[str, Any],
+    extra_body: Mapping[str, Any] | None,
+    request: type[ChatRequest | CompletionRequest],
+) -> dict[str, Any]:
+    """Move what an ``extra_body`` says about known fields to these; return the rest of it.
+
+    Args:
+        fields: The parameters of a call, which are changed.
+        extra_body: What the call was given to send as well.
+        request: The body, whose fields are known.
+    """
+    if not extra_body:
+        return {}
+    rest = dict(extra_body)
+    for name in request.__struct_fields__:
+        if name in rest:
+            fields[name] = rest.pop(name)
+    return rest
+
+
+def continued(request: ChatRequest, content: str, reasoning: str) -> ChatRequest:
+    """Build the request that goes on with an answer: what there is of it, as a prefix message.
+
+    Args:
+        request: The request of the answer. A prefix message that it ends with already stays at
+            the beginning of the new one.
+        content: The answer's text so far.
+        reasoning: Its reasoning so far.
+    """
+    if not content and not reasoning:
+        return request
+    messages = list(request.messages)
+    prefix: dict[str, Any] = {"role": "assistant", "content": content}
+    if reasoning:
+        prefix["reasoning_content"] = reasoning
+    prefix["prefix"] = True
+    if messages and get_field(messages[-1], "prefix") is True:
+        begun = dict(messages.pop())
+        begun["content"] = (begun.get("content") or "") + content
+        if reasoning:
+            begun["reasoning_content"] = (begun.get("reasoning_content") or "") + reasoning
+        prefix = begun
+    return msgspec.structs.replace(request, messages=[*messages, prefix])
+
+
+def thinks(request: ChatRequest) -> bool:
+    """Tell whether the request leaves thinking on, which is DeepSeek's default."""
+    if request.reasoning_effort == "none":
+        return False
+    return bool(get_field(request.thinking, "type") != "disabled")
+
+
+def _without_reasoning(message: Any) -> Any:
+    if get_field(message, "role") != "assistant":
+        return message
+    return {name: value for name, value in message.items() if name not in _REASONING_FIELDS}
+
+
+def _with_reasoning(message: Any) -> Any:
+    if get_field(message, "role") != "assistant" or any(
+        isinstance(get_field(message, name), str) for name in _REASONING_FIELDS
+    ):
+        return message
+    return {**message, "reasoning_content": ""}
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, str) or not model:
+        raise PreflightError(f"model must be a name, got {model!r}")
+
+
+def _list_stops(fields: dict[str, Any]) -> None:
+    """Make a list of stop texts that came in another shape, a tuple for instance."""
     stop = fields.get("stop")
     if stop is not None and not isinstance(stop, str) and isinstance(stop, Iterable):
         fields["stop"] = list(cast("Iterable[str]", stop))
-    if stream:
-        fields["stream"] = True
-    return ChatRequest(**fields)
 
 
 def _items(name: str, value: Any) -> list[Any]:
@@ -80,18 +215,30 @@ def _items(name: str, value: Any) -> list[Any]:
 
 
 def _messages(value: Any) -> list[Any]:
+    """Return the messages as mappings, whatever they were given as."""
     messages = _items("messages", value)
     for i, message in enumerate(messages):
-        if type(message) is dict:
-            continue
-        if isinstance(message, ChatCompletionMessage):
-            messages[i] = replay_message(message)
-        elif isinstance(message, str | bytes | int | float | list | tuple) or message is None:
-            raise PreflightError(
-                f"messages[{i}] must be a mapping such as {{'role': 'user', 'content': ...}} or a "
-                f"message struct, got {type(cast('Any', message)).__name__}"
-            )
+        if type(message) is not dict:
+            messages[i] = _fields(message, i)
     return messages
+
+
+def _fields(message: Any, i: int) -> Mapping[str, Any]:
+    if isinstance(message, ChatCompletionMessage):
+        return replay_message(message)
+    if isinstance(message, Mapping):
+        return cast("Mapping[str, Any]", message)
+    # Messages of this library, of the OpenAI SDK, and of other pydantic models.
+    try:
+        fields = msgspec.to_builtins(message, enc_hook=encode_hook)
+    except (NotImplementedError, TypeError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise PreflightError(
+            f"messages[{i}] must be a mapping such as {{'role': 'user', 'content': ...}} or a "
+            f"message struct, got {type(cast('Any', message)).__name__}"
+        )
+    return cast("dict[str, Any]", fields)
 
 
 def _thinking(value: Any) -> Any:

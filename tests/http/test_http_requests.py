@@ -157,7 +157,7 @@ THINKING: Mapping[str, tuple[Any, Any]] = {
     "True": (True, {"type": "enabled"}),
     "False": (False, {"type": "disabled"}),
     "a word": ("disabled", {"type": "disabled"}),
-    "the wire object": ({"type": "auto", "x": 1}, {"type": "auto", "x": 1}),
+    "the wire object": ({"type": "enabled", "x": 1}, {"type": "enabled", "x": 1}),
     "None": (None, None),
 }
 
@@ -264,7 +264,8 @@ async def test_the_message_of_an_answer_can_be_sent_back(
     }
     api.post(payload={**COMPLETION, "choices": [{"index": 0, "message": message}]})
     completion = await client.chat.completions.create(model="m", messages=HELLO)
-    body = await sent(api, client, messages=[*HELLO, completion.choices[0].message])
+    answer = {"role": "tool", "tool_call_id": "1", "content": ""}
+    body = await sent(api, client, messages=[*HELLO, completion.choices[0].message, answer])
     assert body["messages"][1] == {
         "role": "assistant",
         "content": "",
