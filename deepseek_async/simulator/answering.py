@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -28,12 +28,19 @@ from deepseek_async.simulator.frames import (
 )
 from deepseek_async.simulator.options import Options
 from deepseek_async.simulator.pace import Pacer
-from deepseek_async.simulator.queueing import Slots
+from deepseek_async.simulator.queueing import Slots, Turn
 from deepseek_async.simulator.refusals import RefusedError
 from deepseek_async.simulator.requests import ChatBody, FimBody, spoken
 from deepseek_async.simulator.sample_form import sample_body, sample_frames
 from deepseek_async.simulator.scripted import Reply
 from deepseek_async.simulator.tokens import estimate
+
+
+class Prompt(NamedTuple):
+    """What the model reads of a request."""
+
+    text: str
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Answered:
     frames: Iterator[Frame] | None
     """None: `body` is to be sent at once."""
     body: bytes = b""
-    slot_until: float | None = None
+    turn: Turn | None = None
     """See `Lease`."""
     closes: bool = False
     """See `Plan`."""
@@ -77,44 +84,52 @@ class Answerer:
             eviction=options.cache_eviction_seconds,
         )
 
-    def answer(self, request: ChatBody | FimBody, reply: Reply | None, account: str) -> Answered:
-        """Answer a request, as scripted where `reply` says something.
+    def read(self, request: ChatBody | FimBody) -> Prompt:
+        """Read the prompt of a request.
 
         Raises:
-            RefusedError: The prompt is too long.
+            RefusedError: It is too long.
         """
+        text = _prompt(request)
+        tokens = estimate(text)
+        if isinstance(request, ChatBody):
+            tokens += request.image_tokens()
+        wanted = request.max_tokens or 0
+        if self._era.context_tokens - tokens < wanted:
+            raise RefusedError(refusals.context_length(self._era, tokens, wanted))
+        return Prompt(text, tokens)
+
+    def answer(
+        self, request: ChatBody | FimBody, prompt: Prompt, reply: Reply | None, account: str
+    ) -> Answered:
+        """Answer a request, as scripted where `reply` says something."""
         now = self._clock.monotonic()
         timing = self.timing(reply)
         if self._slots is not None:
             wait = self._slots.next_free(now) - now
             if wait > self._options.queue_timeout_seconds:
                 return self._given_up(request)
-            timing.queue += wait
-        prompt = _prompt(request)
-        prompt_tokens = estimate(prompt)
-        if isinstance(request, ChatBody):
-            prompt_tokens += request.image_tokens()
-        left = self._era.context_tokens - prompt_tokens
-        if left < (request.max_tokens or 0):
-            refusal = refusals.context_length(self._era, prompt_tokens, request.max_tokens or 0)
-            raise RefusedError(refusal)
+        left = self._era.context_tokens - prompt.tokens
         seed = self._options.seed
         if isinstance(request, ChatBody):
             answer = chat_answer(request, reply, seed)
         else:
             answer = fim_answer(request, reply, seed)
         cut = rendering.cut(answer, min(left, request.max_tokens or left), request.stop)
-        until = now + _end(timing, len(cut.pieces))
-        slot_until = None
+        turn = None
         if self._slots is not None:
-            self._slots.take(until)
-            slot_until = until
+            turn = self._slots.take(now, _end(timing, len(cut.pieces)))
+            turn.on_earlier.append(timing.hasten)
+            timing.queue += turn.begins - now
+        until = now + _end(timing, len(cut.pieces))
         delay = self._options.cache_delay_seconds
         user = f"{account}/{request.user_id or ''}"
-        hit = self._cache.hit_tokens(user, prompt, now=now, visible_at=now + timing.first + delay)
-        self._cache.remember_output(user, _read_back(request, prompt, cut), until + delay)
+        hit = self._cache.hit_tokens(
+            user, prompt.text, now=now, visible_at=now + timing.first + delay
+        )
+        self._cache.remember_output(user, _read_back(request, prompt.text, cut), until + delay)
         counts = rendering.usage(
-            prompt_tokens,
+            prompt.tokens,
             hit,
             cut.pieces,
             is_thinking=isinstance(request, ChatBody) and request.is_thinking,
@@ -122,7 +137,7 @@ class Answerer:
             replaced=dict(reply.usage or {}) if reply is not None else None,
         )
         self._accounts.charge(account, self._era.models[request.model], counts, self._clock.now())
-        return self._rendered(request, answer, cut, counts, timing, slot_until)
+        return self._rendered(request, answer, cut, counts, timing, turn)
 
     def timing(self, reply: Reply | None) -> Timing:
         """When the parts of an answer come, if nobody has to wait for others."""
@@ -137,10 +152,10 @@ class Answerer:
             keep_alive=options.keep_alive_seconds,
         )
 
-    def release(self, slot_until: float) -> None:
-        """Free the slot of an answer that ended early."""
+    def release(self, turn: Turn) -> None:
+        """Free the slot of an answer that has ended."""
         if self._slots is not None:
-            self._slots.release(slot_until, self._clock.monotonic())
+            self._slots.leave(turn, self._clock.monotonic())
 
     def _given_up(self, request: ChatBody | FimBody) -> Answered:
         # The body ends as if it were whole: clients report bodies of nothing but line feeds.
@@ -158,7 +173,7 @@ class Answerer:
         cut: rendering.Cut,
         counts: dict[str, Any],
         timing: Timing,
-        slot_until: float | None,
+        turn: Turn | None,
     ) -> Answered:
         model = self._era.models[request.model]
         envelope = rendering.Envelope.draw(
@@ -182,7 +197,7 @@ class Answerer:
             body = sample_body(body) if is_sample else body
             at = timing.at(len(cut.pieces))
             frames = plain(body, at, timing) if at > 0 else None
-            return Answered(frames, body, slot_until)
+            return Answered(frames, body, turn)
         # Here and not while streaming: scripted counts may be anything, and mustn't stop the wheel.
         encoded = msgspec.json.encode(counts)
         include_usage = bool(request.stream_options and request.stream_options.include_usage)
@@ -206,7 +221,7 @@ class Answerer:
                 echo=answer.echo,
                 likelihoods=likelihoods,
             )
-        return Answered(sample_frames(frames) if is_sample else frames, slot_until=slot_until)
+        return Answered(sample_frames(frames) if is_sample else frames, turn=turn)
 
 
 def _prompt(request: ChatBody | FimBody) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable
 
@@ -22,6 +24,8 @@ class Clock:
         self._wall = wall
         self._monotonic = monotonic
         self._offset = 0.0
+        # Tests may advance it from several threads.
+        self._lock = threading.Lock()
         self._on_advance: list[Callable[[], None]] = []
 
     def now(self) -> float:
@@ -36,11 +40,14 @@ class Clock:
         """Let `seconds` pass at once: everything planned for them is sent without waiting.
 
         Raises:
-            ValueError: `seconds` is negative.
+            ValueError: `seconds` is negative or not finite.
         """
         if seconds < 0:
             raise ValueError(f"time can't go back ({seconds} s)")
-        self._offset += seconds
+        if not math.isfinite(seconds):
+            raise ValueError(f"time goes on by a number of seconds, not by {seconds}")
+        with self._lock:
+            self._offset += seconds
         for callback in tuple(self._on_advance):
             callback()
 

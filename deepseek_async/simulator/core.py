@@ -15,7 +15,7 @@ import msgspec
 
 from deepseek_async.simulator import refusals
 from deepseek_async.simulator.accounts import Accounts
-from deepseek_async.simulator.answering import Answerer
+from deepseek_async.simulator.answering import Answerer, Prompt
 from deepseek_async.simulator.clock import Clock
 from deepseek_async.simulator.eras import Era, find_era
 from deepseek_async.simulator.faults import Fault, FaultQueue
@@ -89,10 +89,6 @@ class Core:
             plan = self._answer(method, path, headers, body, unreadable, data)
         except RefusedError as exc:
             plan = self._refused(refusals.of_era(exc.refusal, self._era))
-        instead = self._instead(plan.fault)
-        if instead is not None:
-            self.finish(plan)
-            return instead
         fault = plan.fault or fault
         if fault is not None:
             spoil(plan, fault, self.options.keep_alive_seconds)
@@ -104,8 +100,8 @@ class Core:
         if lease is None:
             return
         self._accounts.leave(lease.account, lease.model)
-        if lease.slot_until is not None:
-            self._answerer.release(lease.slot_until)
+        if lease.turn is not None:
+            self._answerer.release(lease.turn)
 
     def too_large(self, method: str, path: str, headers: Mapping[str, str]) -> Plan:
         """Plan the reply to a request whose body is past the limit."""
@@ -149,31 +145,40 @@ class Core:
             raise RefusedError(refusal)
         model = self._era.models[request.model]
         self._accounts.admit(account, model)
+        # Before the script is asked, which keeps its answers for valid requests.
+        prompt = self._answerer.read(request)
         scripted = take(self.script, body, asked)
-        plan = self._planned(request, scripted, account)
-        if scripted is not None:
-            plan.fault = scripted.fault
+        fault = None if scripted is None else scripted.fault
+        instead = self._instead(fault)
+        if instead is not None:
+            return instead
+        plan = self._planned(request, prompt, scripted, account)
+        plan.fault = fault
         if plan.counts_as_running:
-            slot_until = None if plan.lease is None else plan.lease.slot_until
-            plan.lease = Lease(account, model, slot_until)
+            turn = None if plan.lease is None else plan.lease.turn
+            plan.lease = Lease(account, model, turn)
             self._accounts.enter(account, model)
         return plan
 
     def _planned(
-        self, request: ChatBody | FimBody, scripted: Reply | Replay | None, account: str
+        self,
+        request: ChatBody | FimBody,
+        prompt: Prompt,
+        scripted: Reply | Replay | None,
+        account: str,
     ) -> Plan:
         if isinstance(scripted, Replay):
             return self._replayed(scripted)
         if scripted is not None and (scripted.body is not None or scripted.status != 200):
             return self._verbatim(scripted)
-        answered = self._answerer.answer(request, scripted, account)
+        answered = self._answerer.answer(request, prompt, scripted, account)
         headers = self._headers(EVENT_STREAM if request.stream else JSON, scripted)
         plan = Plan(200, headers, is_chunked=True, counts_as_running=True, closes=answered.closes)
         if answered.frames is None:
             plan.body = answered.body
         else:
             plan.frames = answered.frames
-        plan.lease = Lease(account, request.model, answered.slot_until)
+        plan.lease = Lease(account, request.model, answered.turn)
         return plan
 
     def _replayed(self, replay: Replay) -> Plan:
@@ -234,11 +239,16 @@ class Core:
         return headers
 
 
+# Where clients of DeepSeek and of hosts like it put their keys.
+_SECRET_HEADERS = frozenset(
+    {"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"}
+)
+
+
 def _redacted(headers: Mapping[str, str]) -> dict[str, str]:
     # Copies, so that the log holds no key, whatever it is later printed into.
     return {
-        name: "[redacted]" if name in ("authorization", "x-api-key") else value
-        for name, value in headers.items()
+        name: "[redacted]" if name in _SECRET_HEADERS else value for name, value in headers.items()
     }
 
 

@@ -101,12 +101,17 @@ class Fault:
             raise ValueError(f"no fault {self.kind!r}; there are {', '.join(FAULT_KINDS)}")
         if self.rate is not None and not 0 <= self.rate <= 1:
             raise ValueError(f"a rate is from 0 to 1, not {self.rate}")
+        if isinstance(self.times, str) and self.times != "forever":
+            raise ValueError(f"times is a number or 'forever', not {self.times!r}")
         if isinstance(self.times, int) and self.times < 1:
             raise ValueError(f"a fault comes at least once, not {self.times} times")
         for name in ("after_events", "after_bytes", "seconds", "retry_after"):
             value: float | None = getattr(self, name)
-            if value is not None and value < 0:
+            # Written so that not-a-number is refused, too.
+            if value is not None and not value >= 0:
                 raise ValueError(f"{name} can't be negative ({value})")
+            if value is not None and name.startswith("after_") and not isinstance(value, int):
+                raise ValueError(f"{name} is a whole number, not {value}")
 
     @property
     def refusal(self) -> Refusal | None:

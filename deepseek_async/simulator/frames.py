@@ -70,6 +70,10 @@ class Timing:
         """When the first token comes."""
         return self.queue + self.first_token
 
+    def hasten(self, seconds: float) -> None:
+        """Let it leave the queue so much earlier; frames that were made already keep their time."""
+        self.queue = max(self.queue - seconds, 0.0)
+
     def at(self, token: int) -> float:
         """When token number `token`, from 0, comes; with `gaps`, ask in order."""
         if self.gaps is None:
@@ -83,15 +87,23 @@ class Timing:
 def keep_alives(timing: Timing, until: float, data: bytes) -> Iterator[Frame]:
     """Keep-alives of a wait that ends at `until`; one at once only if there is a queue."""
     at = 0.0 if timing.queue > 0 else timing.keep_alive
-    while at < until:
+    # The queue may become shorter meanwhile.
+    queue = timing.queue
+    while at < until - (queue - timing.queue):
         yield Frame(at, data, Kind.KEEP_ALIVE)
         at += timing.keep_alive
 
 
 def plain(body: bytes, at: float, timing: Timing) -> Iterator[Frame]:
     """A JSON body, after the empty lines of the wait for it."""
-    yield from keep_alives(timing, at, KEEP_ALIVE_LINE)
-    yield Frame(at, body, Kind.BODY)
+    # Now, and not when the first frame is asked for: `at` is of now, too.
+    queue = timing.queue
+
+    def frames() -> Iterator[Frame]:
+        yield from keep_alives(timing, at - (queue - timing.queue), KEEP_ALIVE_LINE)
+        yield Frame(at - (queue - timing.queue), body, Kind.BODY)
+
+    return frames()
 
 
 def pieces(parts: Iterable[bytes], pause: float) -> Iterator[Frame]:

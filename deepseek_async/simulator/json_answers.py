@@ -78,7 +78,10 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
     while at >= 0:
         try:
             value, end = _decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            # Nobody means that as an example, and each brace of it would cost as much again.
+            return
+        except ValueError:
             end = at + 1
         else:
             if isinstance(value, dict) and value:

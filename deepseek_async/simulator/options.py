@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Literal, TypedDict
+from decimal import Decimal, InvalidOperation
+from typing import Literal, TypedDict, get_args
 
 from deepseek_async.simulator.eras import EraName, Passback, find_era
-from deepseek_async.simulator.pace import Amount
+from deepseek_async.simulator.pace import Amount, check_amount, check_seconds
 
 DEEPSEEK_CONCURRENCY: Mapping[str, int] = {"deepseek-flash": 2500, "deepseek-v4-pro": 500}
 """What an account with enough balance gets (docs, "Rate Limit")."""
@@ -44,7 +44,7 @@ class Options:
     """Between keep-alives while an answer hasn't begun."""
     seed: int = 0
     """Of ids and made-up answers."""
-    keys: frozenset[str] | None = None
+    keys: frozenset[str] | None = field(default=None, repr=False)
     """API keys that exist; None: all but those that begin with ``sk-bad``."""
     max_concurrency: Concurrency = None
     """Chat and FIM requests answered at the same time for one account and model; more are a 429.
@@ -54,7 +54,7 @@ class Options:
     """Received requests remembered for `Simulator.requests`; older ones are dropped."""
     era: EraName = "now"
     """Whose habits replies have: ``now``, or the month they began, such as ``2025-03``."""
-    accounts: Mapping[str, str] = field(default_factory=dict[str, str])
+    accounts: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """API keys to account names; limits and balance are per account. Other keys share one."""
     balance: Balance | None = None
     """Each account's money at the start by currency (CNY, USD). It falls with use, and a request
@@ -86,10 +86,36 @@ class Options:
             raise ValueError(
                 f"cache_interval is a multiple of {block} tokens, not {self.cache_interval}"
             )
+        check_amount("tokens_per_second", self.tokens_per_second)
+        check_amount("first_token_seconds", self.first_token_seconds)
+        for name in ("queue_timeout_seconds", "cache_delay_seconds", "cache_eviction_seconds"):
+            check_seconds(name, getattr(self, name))
+        if not self.keep_alive_seconds > 0:
+            raise ValueError(f"keep_alive_seconds must be positive, not {self.keep_alive_seconds}")
         if self.balance is not None and not self.balance:
             raise ValueError("balance has at least one currency; None is for the usual amounts")
+        for currency, amount in (self.balance or {}).items():
+            _check_money(f"balance[{currency!r}]", amount)
+        if self.concurrency_balance is not None and not self.concurrency_balance > 0:
+            raise ValueError(
+                f"concurrency_balance must be positive, not {self.concurrency_balance}"
+            )
         if self.capacity is not None and self.capacity < 1:
             raise ValueError(f"capacity is at least one request, not {self.capacity}")
+        passback = self.reasoning_passback
+        if passback is not None and passback not in get_args(Passback):
+            known = ", ".join(get_args(Passback))
+            raise ValueError(f"no reasoning_passback {passback!r}; there are {known}")
+        self._check_concurrency()
+
+    def _check_concurrency(self) -> None:
+        limit = self.max_concurrency
+        if isinstance(limit, str) and limit != "deepseek":
+            raise ValueError(f"max_concurrency is a number or 'deepseek', not {limit!r}")
+        limits = limit if isinstance(limit, Mapping) else {"": limit}
+        for each in limits.values():
+            if isinstance(each, int) and each < 0:
+                raise ValueError(f"max_concurrency can't be negative ({each})")
 
     def limit(self, model: str) -> int | None:
         """The limit of `max_concurrency` for a model that answers."""
@@ -97,3 +123,12 @@ class Options:
         if isinstance(limit, int) or limit is None:
             return limit
         return (DEEPSEEK_CONCURRENCY if limit == "deepseek" else limit).get(model)
+
+
+def _check_money(name: str, amount: Decimal | int | str) -> None:
+    try:
+        is_finite = Decimal(amount).is_finite()
+    except InvalidOperation:
+        is_finite = False
+    if not is_finite:
+        raise ValueError(f"{name} is an amount of money, not {amount!r}")

@@ -64,6 +64,26 @@ Distribution = Constant | Uniform | LogNormal
 Amount = float | Distribution
 
 
+def check_amount(name: str, amount: Amount | None) -> None:
+    """Check what is given for a time or a pace; distributions have checked themselves.
+
+    Raises:
+        ValueError: It is a number that can't be one; the message begins with `name`.
+    """
+    if isinstance(amount, float | int):
+        _check(name, amount, amount >= 0)
+
+
+def check_seconds(name: str, seconds: float) -> None:
+    """Check a time that may be infinite.
+
+    Raises:
+        ValueError: It is negative, or not a number; the message begins with `name`.
+    """
+    if not seconds >= 0:
+        raise ValueError(f"{name} can't be {seconds}")
+
+
 class Pacer:
     """Draws the times of answers; the same seed gives the same times."""
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 _CLASSES = {"d": "4", "w": "a", "s": " ", "D": "a", "S": "a", "W": "-"}
 _FROM_EXCLUDED = "a0A-_ ."
+# Longer texts are none that a model would write.
+_MAX_LENGTH = 1000
 _COUNT = re.compile(r"\{(\d+)(?:,\d*)?\}")
 
 
@@ -19,7 +21,7 @@ def matching(pattern: str) -> str | None:
     try:
         text, end = _alternatives(pattern, 0)
         is_found = end == len(pattern) and re.search(pattern, text) is not None
-    except (ValueError, IndexError, re.error):
+    except (ValueError, IndexError, RecursionError, re.error):
         return None
     return text if is_found else None
 
@@ -35,6 +37,8 @@ def _alternatives(pattern: str, at: int) -> tuple[str, int]:
             continue
         piece, at = _atom(pattern, at)
         count, at = _repeated(pattern, at)
+        if len(text) + len(piece) * count > _MAX_LENGTH:
+            raise ValueError(pattern)
         text += piece * count
     return (text if first is None else first), at
 

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from deepseek_async.simulator.faults import Fault
 from deepseek_async.simulator.frames import Frame
+from deepseek_async.simulator.queueing import Turn
 from deepseek_async.simulator.scripted import Body
 
 
@@ -18,7 +19,8 @@ class ReceivedRequest:
     method: str
     path: str
     headers: Mapping[str, str]
-    """Names in lower case; the value of ``authorization`` is redacted."""
+    """Names in lower case; values that are keys, such as that of ``authorization``, are
+    redacted."""
     body: Body | None
     """The JSON object of the body, if it was one."""
     at: float
@@ -30,8 +32,8 @@ class Lease(NamedTuple):
 
     account: str
     model: str
-    slot_until: float | None
-    """When its slot of `Options.capacity` is free again, monotonic seconds; None: it has none."""
+    turn: Turn | None
+    """Its time in a slot of `Options.capacity`; None: it has none."""
 
 
 @dataclass(slots=True)

@@ -70,6 +70,11 @@ class Playback:
         self._is_chunked = is_chunked
         self._metrics = metrics
 
+    def hasten(self, seconds: float) -> None:
+        """Bring the frame that is next forward; later ones aren't made yet, and know already."""
+        if self._frame is not None:
+            self._frame = self._frame._replace(at=self._frame.at - seconds)
+
     def stop(self) -> None:
         """Write no more."""
         self._frame = None

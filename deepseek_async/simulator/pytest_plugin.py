@@ -45,7 +45,13 @@ def deepseek_client(deepseek_simulator: SimulatorThread) -> Iterator[AsyncDeepSe
     client = deepseek_simulator.client()
     yield client
     # Not in the test's event loop, which may be closed by now, or not be the only one.
-    deepseek_simulator.run(client.aclose())
+    if deepseek_simulator.is_running:
+        deepseek_simulator.run(client.aclose())
+    else:
+        # The test stopped it, as servers do that go away.
+        import asyncio
+
+        asyncio.run(client.aclose())
 
 
 @pytest.fixture

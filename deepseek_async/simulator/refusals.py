@@ -74,6 +74,8 @@ def malformed_json(problem: str) -> Refusal:
 
 def invalid_key(key: str) -> Refusal:
     """A key that the server doesn't know; only its last four characters are in the body."""
+    # Header bytes that aren't UTF-8 are surrogates here, which JSON can't have.
+    key = key.encode("utf-8", "replace").decode()
     # Recorded: a key of four characters comes back whole.
     masked = key if len(key) <= 4 else f"****{key[-4:]}"
     message = f"Authentication Fails, Your api key: {masked} is invalid"

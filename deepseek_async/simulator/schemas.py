@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
+from urllib.parse import unquote
 
 from deepseek_async.simulator.patterns import matching
 
@@ -13,6 +14,11 @@ from deepseek_async.simulator.patterns import matching
 _MAX_DEPTH = 6
 # Schemas that demand a value of endless depth get none.
 _TOO_DEEP = 40
+# How far it is looked for the smallest of several alternatives.
+_MAX_HEIGHT = 12
+# Larger values are none that a model would write; ``{"minItems": 1000000000}`` gets none.
+_MAX_VALUES = 2000
+_MAX_LENGTH = 20_000
 
 _BY_FORMAT = {
     "date": "2026-11-21",
@@ -57,7 +63,14 @@ def example(schema: Schema, rng: random.Random, *, topic: str = "example") -> An
     """
     try:
         return _Maker(schema, rng, topic).make(schema, "", 0)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ):
         # Clients may send any JSON as a schema, such as ``{"minItems": "two"}``.
         return {}
 
@@ -67,10 +80,15 @@ class _Maker:
         self._root = root
         self._rng = rng
         self._topic = topic
+        self._made = 0
+        self._heights: dict[tuple[int, int], int] = {}
 
     def make(self, schema: Schema, name: str, depth: int) -> Any:
         if depth > _TOO_DEEP:
             return None
+        self._made += 1
+        if self._made > _MAX_VALUES:
+            raise ValueError("a value of too many parts")
         schema = self._resolve(schema)
         if "const" in schema:
             return schema["const"]
@@ -108,16 +126,23 @@ class _Maker:
                     else (self._string(schema, name))
                 )
 
-    def _resolve(self, schema: Schema) -> Schema:
+    def _referenced(self, schema: Schema) -> Schema:
         for _ in range(_MAX_DEPTH):
             reference = schema.get("$ref")
             if not isinstance(reference, str):
                 break
             target: Any = self._root
-            for step in reference.removeprefix("#").strip("/").split("/"):
-                if step:
-                    target = _mapping(target).get(step)
+            for step in unquote(reference).removeprefix("#").strip("/").split("/"):
+                if isinstance(target, list):
+                    target = cast("Sequence[Any]", target)[int(step)]
+                elif step:
+                    # The escapes of JSON pointers.
+                    target = _mapping(target).get(step.replace("~1", "/").replace("~0", "~"))
             schema = _mapping(target)
+        return schema
+
+    def _resolve(self, schema: Schema) -> Schema:
+        schema = self._referenced(schema)
         parts = _schemas(schema.get("allOf"))
         if not parts:
             return schema
@@ -141,9 +166,40 @@ class _Maker:
         resolved = [self._resolve(option) for option in options]
         named = [option for option in resolved if option.get("type") != "null"]
         scalar = [option for option in named if option.get("type") not in _NESTED]
-        if depth >= _MAX_DEPTH and not scalar and len(named) < len(resolved):
-            return {"type": "null"}
+        if depth >= _MAX_DEPTH and not scalar:
+            smallest = min(options, key=lambda option: self._height(option, _MAX_HEIGHT))
+            return self._resolve(smallest)
         return (scalar or named or resolved)[0]
+
+    def _height(self, schema: Schema, limit: int) -> int:
+        """The levels that the smallest value of `schema` has; `limit` if there are more.
+
+        Args:
+            schema: A part of the root, by whose identity its height is remembered.
+            limit: Ends recursions.
+        """
+        if limit == 0:
+            return 0
+        key = (id(schema), limit)
+        found = self._heights.get(key)
+        if found is None:
+            found = self._heights[key] = self._measured(self._referenced(schema), limit - 1)
+        return found
+
+    def _measured(self, schema: Schema, limit: int) -> int:
+        if any(key in schema for key in ("const", "enum", "default")):
+            return 0
+        parts = _schemas(schema.get("allOf"))
+        properties = _mapping(schema.get("properties"))
+        parts += [_mapping(properties.get(name)) for name in _strings(schema.get("required"))]
+        if schema.get("minItems"):
+            parts.append(_mapping(schema.get("items")))
+        heights = [1 + self._height(part, limit) for part in parts]
+        for key in ("anyOf", "oneOf"):
+            options = _schemas(schema.get(key))
+            if options:
+                heights.append(1 + min(self._height(option, limit) for option in options))
+        return max(heights, default=0)
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         properties = _mapping(schema.get("properties"))
@@ -220,7 +276,10 @@ class _Maker:
         if formatted is not None:
             return formatted
         text = _BY_NAME.get(name.lower()) or self._topic
-        text = text.ljust(schema.get("minLength", 0), "x")
+        least = schema.get("minLength", 0)
+        if least > _MAX_LENGTH:
+            raise ValueError("a string of too many characters")
+        text = text.ljust(least, "x")
         return text[: schema.get("maxLength")]
 
 

@@ -5,18 +5,19 @@ The format is that of `ScriptFile`; unknown keys are errors, and errors name the
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from deepseek_async.simulator.eras import EraName, Passback
-from deepseek_async.simulator.faults import Fault, FaultKind
+from deepseek_async.simulator.faults import Fault
 from deepseek_async.simulator.pace import Amount, Constant, LogNormal, Uniform
 from deepseek_async.simulator.scripted import Replay, Reply, Times, When
 
@@ -65,7 +66,7 @@ class _ToolCall(_Part, frozen=True):
 
 
 class _Fault(_Part, frozen=True):
-    kind: FaultKind
+    kind: str
     after_events: int | None = None
     after_bytes: int | None = None
     seconds: float | None = None
@@ -109,21 +110,22 @@ class _Options(_Part, frozen=True):
     keep_alive_seconds: float | None = None
     seed: int | None = None
     keys: list[str] | None = None
-    max_concurrency: int | dict[str, int] | Literal["deepseek"] | None = None
+    max_concurrency: int | dict[str, int] | str | None = None
     max_requests_kept: int | None = None
-    era: EraName | None = None
+    era: str | None = None
     accounts: dict[str, str] | None = None
     balance: dict[str, Decimal] | None = None
     concurrency_balance: Decimal | None = None
     capacity: int | None = None
     queue_timeout_seconds: float | None = None
-    cache_interval: int | None = None
+    cache_interval: int | msgspec.UnsetType | None = msgspec.UNSET
     cache_delay_seconds: float | None = None
     cache_eviction_seconds: float | None = None
-    reasoning_passback: Passback | None = None
+    reasoning_passback: str | None = None
 
 
 class _File(_Part, frozen=True):
+    # Names that Options or Fault look up are plain strings here: they say which ones there are.
     options: _Options = _Options()
     replies: list[_Reply] = []
     faults: list[_Fault | None] = []
@@ -148,18 +150,26 @@ def load_script(path: str | PathLike[str]) -> ScriptFile:
         ScriptFileError: It isn't JSON, or says something that makes no sense.
     """
     file = Path(path)
-    data = file.read_bytes()
+    # Editors on Windows write the mark.
+    data = file.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
+        data.decode()
         said = msgspec.json.decode(data, type=_File)
     except msgspec.ValidationError as exc:
         raise ScriptFileError(f"{file}: {_located(str(exc))}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except UnicodeDecodeError as exc:
+        problem = f"(byte {exc.start}) this isn't UTF-8"
+        raise ScriptFileError(f"{file}: {_positioned(problem, data)}") from None
+    except msgspec.DecodeError as exc:
         raise ScriptFileError(f"{file}: {_positioned(str(exc), data)}") from None
     options = {
         name: value
         for name, value in msgspec.structs.asdict(said.options).items()
-        if value is not None
+        if value is not None and value is not msgspec.UNSET
     }
+    # The one option that null doesn't leave as it is.
+    if said.options.cache_interval is None:
+        options["cache_interval"] = None
     for name in ("tokens_per_second", "first_token_seconds"):
         if name in options:
             with _place(file, f"options.{name}"):
@@ -204,6 +214,8 @@ def _fault(said: _Fault | None) -> Fault | None:
 
 def _reply(said: _Reply, folder: Path) -> Reply | Replay:
     _check_answer(said)
+    if said.fault is not None and (said.fault.rate, said.fault.times) != (None, None):
+        raise ValueError("fault: rate and times are for faults of the whole script")
     match = None if said.when is None else When(**msgspec.structs.asdict(said.when))
     fault = _fault(said.fault)
     if said.replay is not None:
@@ -220,7 +232,8 @@ def _reply(said: _Reply, folder: Path) -> Reply | Replay:
         replay.pieces()
         return replay
     if said.error is not None:
-        return Reply.error(said.error, retry_after=said.retry_after, match=match, times=said.times)
+        error = Reply.error(said.error, retry_after=said.retry_after, match=match, times=said.times)
+        return replace(error, fault=fault)
     fields: dict[str, Any] = {
         name: getattr(said, name)
         for name in (
@@ -246,13 +259,55 @@ def _check_answer(said: _Reply) -> None:
         given.append("json")
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} can't be given together")
+    answer = given[0] if given else "a made-up answer"
+    for name in msgspec.structs.asdict(_MADE_UP):
+        if getattr(said, name) != getattr(_MADE_UP, name) and not _counts(name, answer):
+            raise ValueError(f"{name} can't be given with {answer}: it would change nothing")
+
+
+_MADE_UP = _Reply()
+# Keys that only some answers have; which of the others can't be given together, Reply says.
+_WITH_ERROR = frozenset({"error", "when", "times", "retry_after", "fault"})
+_WITH_REPLAY = frozenset({"replay", "step", "pause", "status", "headers", "when", "times", "fault"})
+_OF_REPLAY = frozenset({"step", "pause"})
+
+
+def _counts(name: str, answer: str) -> bool:
+    """Whether a key means something next to the one that says what the answer is."""
+    match answer:
+        case "error":
+            return name in _WITH_ERROR
+        case "replay":
+            return name in _WITH_REPLAY
+        case _:
+            return name not in _OF_REPLAY
 
 
 def _located(message: str) -> str:
     """Put the place of what msgspec found wrong before it."""
     problem, _, path = message.partition(" - at `$")
-    place = path.rstrip("`").lstrip(".") or "the file"
-    return f"{place}: {problem[:1].lower()}{problem[1:]}"
+    place = path.rstrip("`").lstrip(".")
+    if problem.startswith("Object contains unknown field"):
+        part = _PARTS.get(re.sub(r"\[.*?\]", "", place).rpartition(".")[2])
+        known = () if part is None else part.__struct_fields__
+        problem = f"{problem}; known are {', '.join(known)}" if known else problem
+    return f"{place or 'the file'}: {problem[:1].lower()}{problem[1:]}"
+
+
+# By the last part of their place.
+_PARTS: dict[str, type[_Part]] = {
+    "": _File,
+    "options": _Options,
+    "replies": _Reply,
+    "faults": _Fault,
+    "fault": _Fault,
+    "when": _When,
+    "tool_calls": _ToolCall,
+    "tokens_per_second": _Drawn,
+    "first_token_seconds": _Drawn,
+    "uniform": _Uniform,
+    "lognormal": _LogNormal,
+}
 
 
 def _positioned(message: str, data: bytes) -> str:

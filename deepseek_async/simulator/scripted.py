@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import msgspec
 
 from deepseek_async.simulator.faults import Fault
-from deepseek_async.simulator.pace import Amount
+from deepseek_async.simulator.pace import Amount, check_amount, check_seconds
 from deepseek_async.simulator.refusals import REFUSALS
 
 # What a request's JSON body is: any object; callers read it as they know it.
@@ -38,6 +39,10 @@ class When:
     stream: bool | None = None
     """Whether the answer is streamed."""
 
+    def __post_init__(self) -> None:
+        if self.turn is not None and self.turn < 1:
+            raise ValueError(f"turns are counted from 1; there is no turn {self.turn}")
+
     def fits(self, body: Body, asked: str) -> bool:
         """Whether a request is meant.
 
@@ -60,14 +65,20 @@ class When:
 
 
 def _turn(body: Body) -> int:
-    messages: list[Body] = body.get("messages") or []
-    return 1 + [message.get("role") for message in messages].count("assistant")
+    return 1 + [message.get("role") for message in _objects(body.get("messages"))].count(
+        "assistant"
+    )
 
 
 def _offered(body: Body) -> set[str]:
-    tools: list[Body] = body.get("tools") or []
-    functions: list[Body] = [tool["function"] for tool in tools if tool.get("function")]
-    return {function["name"] for function in functions}
+    functions = _objects([tool.get("function") for tool in _objects(body.get("tools"))])
+    return {str(function.get("name")) for function in functions}
+
+
+def _objects(value: object) -> list[Body]:
+    # Of FIM requests nobody has checked what they have under the names of chat's fields.
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("Body", item) for item in items if isinstance(item, dict)]
 
 
 Match = str | When | Callable[[Body], bool]
@@ -118,7 +129,29 @@ class Reply:
     """What goes wrong with it each time; its `rate` and `times` don't count here."""
 
     def __post_init__(self) -> None:
+        # Here, where a traceback shows who wrote it: in the server it would be a status 500.
+        _check_match(self.match)
         _check_times(self.times)
+        _check_status(self.status)
+        _check_headers(self.headers)
+        self._check_answer()
+        check_seconds("queue_seconds", self.queue_seconds)
+        check_amount("first_token_seconds", self.first_token_seconds)
+        check_amount("tokens_per_second", self.tokens_per_second)
+        _check_tool_calls(self.tool_calls)
+        _check_usage(self.usage or {})
+        for name in ("text", "reasoning", "finish_reason", "tool_calls", "usage", "body"):
+            _check_encodable(name, getattr(self, name))
+
+    def _check_answer(self) -> None:
+        if self.text is not None and not isinstance(self.text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # tests aren't always typed
+            raise ValueError(f"text is a string, not {self.text!r}; JSON is given by Reply.json")
+        if self.body is None and self.status == 200:
+            return
+        for name in ("text", "reasoning", "tool_calls", "finish_reason", "usage"):
+            if getattr(self, name):
+                instead = "body" if self.body is not None else f"status {self.status}"
+                raise ValueError(f"{name} can't be given with {instead}, which answers with a body")
 
     @property
     def raw_tool_calls(self) -> tuple[tuple[str, str], ...]:
@@ -199,7 +232,11 @@ class Replay:
     """As in `Reply`; the content of a recording isn't changed."""
 
     def __post_init__(self) -> None:
+        _check_match(self.match)
         _check_times(self.times)
+        _check_status(self.status)
+        _check_headers(self.headers)
+        check_seconds("pause", self.pause)
 
     def data(self) -> bytes:
         """The body; reads the file."""
@@ -265,6 +302,64 @@ def _json_text(value: object, *, keep_text: bool = True) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
 
 
+def _check_match(match: object) -> None:
+    if match is not None and not isinstance(match, str | When) and not callable(match):
+        raise ValueError(f"match is a text, a When or a function, not {match!r}")
+
+
 def _check_times(times: Times) -> None:
-    if times != "forever" and times < 1:
+    if isinstance(times, str):
+        if times != "forever":
+            raise ValueError(f"times is a number or 'forever', not {times!r}")
+    elif times < 1:
         raise ValueError(f"a reply is for at least one request, not {times}")
+
+
+def _check_status(status: int) -> None:
+    # Those below are followed by another reply.
+    if not 200 <= status <= 599:
+        raise ValueError(f"status is from 200 to 599, not {status}")
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\uffff]*")
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} can't be the name of a header")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"header {name} can't be {value!r}")
+
+
+def _check_tool_calls(calls: Sequence[object]) -> None:
+    for index, call in enumerate(calls):
+        pair = cast("Sequence[object]", call) if isinstance(call, tuple | list) else ()
+        if len(pair) != 2 or not isinstance(pair[0], str) or not isinstance(pair[1], str | Mapping):
+            raise ValueError(
+                f"tool_calls[{index}] is a pair of a function's name and its arguments, such as "
+                f"('weather', {{'city': 'Ulm'}}), not {call!r}"
+            )
+
+
+_COUNTS = (
+    "prompt_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "prompt_cache_hit_tokens",
+)
+
+
+def _check_usage(usage: Mapping[str, Any]) -> None:
+    for name in _COUNTS:
+        count = usage.get(name, 0)
+        if not isinstance(count, int) or count < 0:
+            raise ValueError(f"usage.{name} is a number of tokens, not {count!r}")
+
+
+def _check_encodable(name: str, value: object) -> None:
+    try:
+        msgspec.json.encode(value)
+    except (TypeError, UnicodeEncodeError) as exc:
+        raise ValueError(f"{name} can't be sent as JSON: {exc}") from None

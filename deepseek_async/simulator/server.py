@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from deepseek_async.simulator.clock import Clock
 from deepseek_async.simulator.core import Core, Options, Plan, ReceivedRequest
@@ -31,6 +33,16 @@ _SHUTDOWN_SECONDS = 1.0
 _BACKLOG = 4096
 
 _UNTYPED = web.ResponseKey("untyped", bool)
+
+
+def _is_loggable(record: logging.LogRecord) -> bool:
+    # What clients send that isn't HTTP is no failure here, and aiohttp quotes it: a header with a
+    # key in it, if that is what can't be read.
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+_logger = logging.getLogger(__name__)
+_logger.addFilter(_is_loggable)
 
 
 class Simulator:
@@ -72,8 +84,8 @@ class Simulator:
         clock: Clock | None = None,
         **behaviour: Unpack[CoreOptions],
     ) -> None:
-        if keep_alive_seconds <= 0:
-            raise ValueError(f"keep_alive_seconds must be positive, not {keep_alive_seconds}")
+        if isinstance(keys, str):
+            raise ValueError("keys is a list of API keys; for one of them: keys=[key]")
         self.clock = clock or Clock()
         self._host = host
         self._port = port
@@ -190,6 +202,7 @@ class Simulator:
         runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_logger,
             handle_signals=False,
             # A client that leaves ends its answer at once, not with the next write.
             handler_cancellation=True,
@@ -294,6 +307,13 @@ class Simulator:
             metrics=self._metrics,
         )
         wheel.run(playback)
+
+        def hasten(seconds: float) -> None:
+            playback.hasten(seconds)
+            wheel.rerun(playback)
+
+        if plan.lease is not None and plan.lease.turn is not None:
+            plan.lease.turn.on_earlier.append(hasten)
         try:
             is_whole = await playback.done
         finally:
@@ -306,8 +326,12 @@ class Simulator:
 
 
 def _mark(request: web.Request, response: web.StreamResponse, plan: Plan) -> None:
-    if plan.is_chunked and request.version >= (1, 1):
-        response.enable_chunked_encoding()
+    if plan.is_chunked:
+        if request.version >= (1, 1):
+            response.enable_chunked_encoding()
+        else:
+            # Only the end of the connection tells these clients where the body ends.
+            response.force_close()
     if not any(name.lower() == "content-type" for name in plan.headers):
         response[_UNTYPED] = True
 

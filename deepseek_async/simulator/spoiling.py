@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -298,15 +298,21 @@ def _event(value: Value) -> bytes:
 
 
 def _answers(value: Value) -> Iterator[Value]:
-    for choice in value.get("choices") or ():
-        for key in ("delta", "message"):
-            if key in choice:
-                yield choice[key]
+    for choice in _objects(value.get("choices")):
+        yield from _objects([choice.get("delta"), choice.get("message")])
 
 
 def _calls(value: Value) -> Iterator[Value]:
+    """The tool calls that have a function; scripted bodies may have anything in their place."""
     for answer in _answers(value):
-        yield from answer.get("tool_calls") or ()
+        for call in _objects(answer.get("tool_calls")):
+            if isinstance(call.get("function"), dict):
+                yield call
+
+
+def _objects(value: object) -> list[Value]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("Value", item) for item in items if isinstance(item, dict)]
 
 
 def _without_index(value: Value) -> None:
@@ -340,12 +346,13 @@ class _RepeatedNames:
     """Repeats id and name of a tool call in each of its deltas."""
 
     def __init__(self) -> None:
-        self._heads: dict[int, tuple[str, str]] = {}
+        self._heads: dict[object, tuple[str, str]] = {}
 
     def __call__(self, value: Value) -> None:
         for call in _calls(value):
-            function = call["function"]
+            function, index = call["function"], call.get("index", 0)
             if call.get("id"):
-                self._heads[call["index"]] = (call["id"], function["name"])
-            call["id"], function["name"] = self._heads[call["index"]]
-            call["type"] = "function"
+                self._heads[index] = (call["id"], function.get("name", ""))
+            if index in self._heads:
+                call["id"], function["name"] = self._heads[index]
+                call["type"] = "function"

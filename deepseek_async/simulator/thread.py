@@ -86,6 +86,11 @@ class SimulatorThread:
             self._end()
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not stopped since."""
+        return self._loop is not None
+
+    @property
     def base_url(self) -> str:
         """Where it listens: ``http://127.0.0.1:PORT``.
 

@@ -71,6 +71,13 @@ class Wheel:
         if at is not None:
             self.add(item, at)
 
+    def rerun(self, item: Turning) -> None:
+        """Step `item` now, instead of when it asked to."""
+        for waiting in (self._soon, *self._slots.values()):
+            if item in waiting:
+                waiting.remove(item)
+        self.run(item)
+
     def close(self) -> None:
         """Forget everything that waits."""
         self._unsubscribe()

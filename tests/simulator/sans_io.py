@@ -50,7 +50,7 @@ class Asked:
         plan = self.plan({**body, "stream": True}, path)
         self.core.finish(plan)
         assert plan.status == 200, plan.body
-        lines = bytes_of(plan).decode().splitlines()
+        lines = bytes_of(plan).decode().split("\n")
         return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
 
 

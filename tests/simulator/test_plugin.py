@@ -85,6 +85,15 @@ def test_the_environment_is_the_simulators(deepseek_environment):
     assert len(deepseek_environment.requests) == 1
 
 
+def test_a_server_can_go_away(deepseek_simulator, deepseek_client):
+    from deepseek_async import APIConnectionError
+
+    asyncio.run(deepseek_client.models.list())
+    deepseek_simulator.stop()
+    with pytest.raises(APIConnectionError):
+        asyncio.run(ask(deepseek_client.with_options(max_retries=0)))
+
+
 def test_no_thread_is_left():
     assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
 """
@@ -133,7 +142,7 @@ def run(folder: Path, test: str, *arguments: str) -> str:
 
 
 def test_synchronous_tests_use_the_fixtures(tmp_path: Path) -> None:
-    assert "7 passed" in run(tmp_path, SYNC, "-p", "no:asyncio")
+    assert "8 passed" in run(tmp_path, SYNC, "-p", "no:asyncio")
 
 
 @pytest.mark.parametrize(

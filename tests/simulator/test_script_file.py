@@ -74,7 +74,8 @@ def test_a_script_can_set_every_option(tmp_path: Path) -> None:
     assert options == {**said, "balance": {"USD": Decimal("1.50")}}
     Simulator(**options)
     every = dict.fromkeys((field.name for field in dataclasses.fields(Options)), None)
-    assert load_script(written(tmp_path, {"options": every})).options == {}
+    # Null leaves all as it is but the one whose default isn't None.
+    assert load_script(written(tmp_path, {"options": every})).options == {"cache_interval": None}
 
 
 def test_an_empty_script_says_nothing(tmp_path: Path) -> None:
@@ -108,12 +109,26 @@ def test_times_can_be_distributions(tmp_path: Path, said: object, expected: obje
         ({"replies": [{"error": "none"}]}, "replies[0]: no error 'none'; there are"),
         ({"replies": [{"times": 0}]}, "replies[0]: a reply is for at least one request"),
         ({"replies": [{"replay": "x", "step": 0}]}, "replies[0]: a piece has at least one byte"),
-        ({"faults": [{"kind": "cut"}, {"kind": "bang"}]}, "faults[1].kind: invalid enum value"),
+        (
+            {"faults": [{"kind": "cut"}, {"kind": "bang"}]},
+            "faults[1]: no fault 'bang'; there are close",
+        ),
         ({"faults": [{"kind": "cut", "rate": 2}]}, "faults[0]: a rate is from 0 to 1"),
         ({"options": {"tokens_per_second": {}}}, "options.tokens_per_second: give one of"),
         ({"options": {"seed": None, "sed": 1}}, "options: object contains unknown field `sed`"),
         ('{"replies": [\n  {"text": "x",}\n]}', "line 2, column 16: "),
         ('{"replies": [', "not JSON: "),
+        ({"replies": [{"txt": "x"}]}, "replies[0]: object contains unknown field `txt`; known are"),
+        ({"replies": [{"text": "x", "when": {"turn": 0}}]}, "replies[0]: turns are counted from 1"),
+        # What would change nothing is a misunderstanding.
+        ({"replies": [{"error": "overloaded", "reasoning": "x"}]}, "replies[0]: reasoning can't"),
+        ({"replies": [{"replay": "x", "tool_calls": [{"name": "f"}]}]}, "replies[0]: tool_calls"),
+        ({"replies": [{"text": "x", "step": 7}]}, "replies[0]: step can't be given with text"),
+        ({"replies": [{"text": "x", "status": 503}]}, "replies[0]: text can't be given with"),
+        ({"replies": [{"body": "x", "reasoning": "y"}]}, "replies[0]: reasoning can't be given"),
+        ({"replies": [{"fault": {"kind": "cut", "rate": 0.5}}]}, "replies[0]: fault: rate and"),
+        ({"replies": [{"usage": {"prompt_tokens": "x"}}]}, "replies[0]: usage.prompt_tokens is a"),
+        ({"replies": [{"headers": {"A": "b\r\nC: d"}}]}, "replies[0]: header A can't be"),
     ],
 )
 def test_mistakes_are_told_with_their_place(tmp_path: Path, content: object, problem: str) -> None:
@@ -182,3 +197,34 @@ async def test_the_command_serves_a_script(tmp_path: Path) -> None:
     finally:
         process.terminate()
         await process.wait()
+
+
+def test_errors_can_have_faults(tmp_path: Path) -> None:
+    content = {"replies": [{"error": "overloaded", "fault": {"kind": "delay", "seconds": 2}}]}
+    reply = load_script(written(tmp_path, content)).replies[0]
+    assert (reply.status, reply.fault) == (503, Fault("delay", seconds=2))
+
+
+def test_the_mark_of_windows_editors_is_no_mistake_but_other_encodings_are(tmp_path: Path) -> None:
+    path = tmp_path / "script.json"
+    path.write_bytes(b'\xef\xbb\xbf{"options": {"cache_interval": null}}')
+    assert load_script(path).options == {"cache_interval": None}
+    path.write_bytes(b'{"replies": [\n{"text": "\xe9"}]}')
+    with pytest.raises(ScriptFileError, match="line 2, column 11: this isn't UTF-8"):
+        load_script(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"era": "2023"}, "no era '2023'; there are 2024-06"),
+        ({"max_concurrency": "many"}, "max_concurrency is a number or 'deepseek', not 'many'"),
+        ({"tokens_per_second": -4}, "tokens_per_second can't be -4"),
+    ],
+)
+def test_the_command_tells_which_option_makes_no_sense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any], problem: str
+) -> None:
+    path = written(tmp_path, {"options": options})
+    assert run(["simulate", "--port", "0", "--script", str(path)]) == 2
+    assert f"script.json: options: {problem}" in " ".join(capsys.readouterr().err.split())
