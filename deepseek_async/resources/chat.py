@@ -1,6 +1,7 @@
 """``client.chat.completions``."""
 
-from typing import Any, Literal, Unpack, cast, overload
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 from deepseek_async.advice import advise
 from deepseek_async.caller import (
@@ -20,15 +21,19 @@ from deepseek_async.resources.raw import RawResponse, raw_result, raw_stream
 from deepseek_async.sse import MAX_EVENT_SIZE
 from deepseek_async.streams import ChatStream
 from deepseek_async.types.chat import ChatCompletion
-from deepseek_async.types.params import ChatOptions, ChatParams
+from deepseek_async.types.params import ChatOptions, ChatParams, ToolRunParams
 from deepseek_async.types.requests import ChatRequest
 from deepseek_async.wire.codec import encode_request
 from deepseek_async.wire.requests import (
+    TOOL_RUN_PARAMETERS,
     chat_request,
     check_parameters,
     continued,
     merge_extra_body,
 )
+
+if TYPE_CHECKING:
+    from deepseek_async.tools import ToolParam, ToolRunner
 
 _PATH = "/chat/completions"
 
@@ -143,6 +148,49 @@ class ChatCompletions:
             chunks=chunks,
             accumulate=accumulate,
             max_event_size=max_event_size,
+        )
+
+    def run_tools(
+        self,
+        *,
+        tools: "Iterable[ToolParam]",
+        stream: bool = True,
+        max_turns: int = 10,
+        tool_timeout: float | None = None,
+        max_parallel: int = 8,
+        **params: Unpack[ToolRunParams],
+    ) -> "ToolRunner":
+        """Let the model call Python functions until it has an answer.
+
+        Nothing is sent before the returned :class:`ToolRunner` is iterated or waited for:
+        ``completion = await client.chat.completions.run_tools(...).until_done()``.
+
+        Args:
+            tools: Functions made tools by :func:`deepseek_async.tool`, typed functions as they
+                are, or definitions in the API's own form.
+            stream: Whether the answers are streamed; if not, there are no events of their parts.
+            max_turns: Most requests of the run.
+            tool_timeout: Seconds for each call of a tool; None for no limit.
+            max_parallel: Most tools that run at once.
+            **params: Of each request: :class:`ToolRunParams`.
+
+        Raises:
+            TypeError: If a keyword argument doesn't exist, or a function can't be a tool.
+            PreflightError: If the tools or limits can't be meant.
+        """
+        # Here, since most programs use no tools: anyio takes a while to import.
+        from deepseek_async.tools import ToolRunner
+
+        check_parameters(params, "run_tools", TOOL_RUN_PARAMETERS)
+        return ToolRunner(
+            stream=self.stream,
+            create=self.create,
+            tools=tools,
+            params=cast("ChatParams", params),
+            streamed=stream,
+            max_turns=max_turns,
+            tool_timeout=tool_timeout,
+            max_parallel=max_parallel,
         )
 
     def prepare(

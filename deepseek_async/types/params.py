@@ -61,8 +61,8 @@ class ChatOptions(RequestOptions, total=False):
     up (``insufficient_system_resource``, ``aborted``)."""
 
 
-class ChatParams(ChatOptions, total=False):
-    """Parameters of a chat completion. What is left out is not sent; None is sent as null."""
+class CommonChatParams(ChatOptions, total=False):
+    """Parameters that all chat calls take: those of ``create``, ``parse`` and ``run_tools``."""
 
     messages: Required[Iterable[MessageParam]]
     """The conversation, oldest message first."""
@@ -82,9 +82,6 @@ class ChatParams(ChatOptions, total=False):
     max_completion_tokens: int | None
     """The name OpenAI gives to ``max_tokens``."""
 
-    response_format: Mapping[str, Any] | None
-    """``{"type": "json_object"}`` for JSON mode; the prompt must then mention "json"."""
-
     stop: str | Sequence[str] | None
     """At most 16 texts that end the answer; not part of it."""
 
@@ -95,12 +92,6 @@ class ChatParams(ChatOptions, total=False):
     """0 to 2; without effect while thinking."""
 
     top_p: float | None
-
-    tools: Iterable[Mapping[str, Any]] | None
-    """At most 128 functions."""
-
-    tool_choice: Literal["none", "auto", "required"] | Mapping[str, Any] | None
-    """``"required"`` or a named function need ``thinking=False``."""
 
     logprobs: bool | None
     top_logprobs: int | None
@@ -117,6 +108,29 @@ class ChatParams(ChatOptions, total=False):
 
     presence_penalty: float | None
     """Deprecated: without effect on today's models."""
+
+
+class ToolRunParams(CommonChatParams, total=False):
+    """Parameters of ``run_tools`` besides the tools; of each of its requests."""
+
+    tool_choice: Literal["none", "auto", "required"] | Mapping[str, Any] | None
+    """``"required"`` or a named function need ``thinking=False``."""
+
+    response_format: Mapping[str, Any] | None
+    """``{"type": "json_object"}`` for JSON mode; the prompt must then mention "json"."""
+
+
+class ChatParams(CommonChatParams, total=False):
+    """Parameters of a chat completion. What is left out is not sent; None is sent as null."""
+
+    tools: Iterable[Mapping[str, Any]] | None
+    """At most 128 functions."""
+
+    tool_choice: Literal["none", "auto", "required"] | Mapping[str, Any] | None
+    """``"required"`` or a named function need ``thinking=False``."""
+
+    response_format: Mapping[str, Any] | None
+    """``{"type": "json_object"}`` for JSON mode; the prompt must then mention "json"."""
 
 
 class CompletionParams(RequestOptions, total=False):

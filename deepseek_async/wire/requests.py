@@ -9,7 +9,12 @@ import msgspec
 from deepseek_async.errors import PreflightError
 from deepseek_async.policy.dialect import Dialect
 from deepseek_async.types.chat import ChatCompletionMessage
-from deepseek_async.types.params import ChatParams, CompletionParams
+from deepseek_async.types.params import (
+    ChatParams,
+    CommonChatParams,
+    CompletionParams,
+    ToolRunParams,
+)
 from deepseek_async.types.requests import ChatRequest, CompletionRequest, ThinkingParam, get_field
 from deepseek_async.wire.codec import encode_hook, replay_message
 from deepseek_async.wire.repair import REASONING_ALIASES
@@ -31,6 +36,10 @@ class Parameters(NamedTuple):
 
 
 CHAT_PARAMETERS = Parameters(ChatParams.__required_keys__, ChatParams.__optional_keys__)
+TOOL_RUN_PARAMETERS = Parameters(ToolRunParams.__required_keys__, ToolRunParams.__optional_keys__)
+PARSE_PARAMETERS = Parameters(
+    CommonChatParams.__required_keys__, CommonChatParams.__optional_keys__
+)
 COMPLETION_PARAMETERS = Parameters(
     CompletionParams.__required_keys__, CompletionParams.__optional_keys__
 )
