@@ -9,9 +9,17 @@ import pytest
 from deepseek_async.errors import PreflightError
 from deepseek_async.policy.dialect import Dialect
 from deepseek_async.types.chat import ChatCompletionMessage, Function, ToolCall
-from deepseek_async.types.requests import UserMessage
+from deepseek_async.types.requests import ChatRequest, CompletionRequest, UserMessage
 from deepseek_async.wire.codec import encode_request
-from deepseek_async.wire.requests import chat_request, check_parameters
+from deepseek_async.wire.requests import (
+    COMPLETION_PARAMETERS,
+    ReasoningReplay,
+    chat_request,
+    check_parameters,
+    completion_request,
+    continued,
+    merge_extra_body,
+)
 
 HELLO = {"role": "user", "content": "Hello"}
 
@@ -252,3 +260,176 @@ def test_a_missing_parameter_is_named(name: str) -> None:
     with pytest.raises(TypeError) as caught:
         check_parameters(params, "stream")
     assert str(caught.value) == f"stream() missing the keyword argument {name!r}"
+
+
+@pytest.mark.parametrize("name", ["temperature", "prompt", "echo", "suffix"])
+def test_the_parameters_of_fim_are_others(name: str) -> None:
+    check_parameters({"model": "m", "prompt": "", name: 1}, "create", COMPLETION_PARAMETERS)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'messages'"):
+        check_parameters({"model": "m", "prompt": "", "messages": []}, "x", COMPLETION_PARAMETERS)
+
+
+# FIM.
+
+
+def fim(*, stream: bool = False, **params: Any) -> dict[str, Any]:
+    request = completion_request({"model": "m", "prompt": "p", **params}, stream=stream)
+    fields: dict[str, Any] = json.loads(encode_request(request, None))
+    return fields
+
+
+def test_a_fim_request_holds_what_was_given_in_a_fixed_order() -> None:
+    assert fim() == {"model": "m", "prompt": "p"}
+    given = {"stop": ("a", "b"), "logprobs": 3, "echo": True, "suffix": None}
+    assert list(fim(stream=True, **given).items()) == [
+        ("model", "m"),
+        ("prompt", "p"),
+        ("suffix", None),
+        ("echo", True),
+        ("logprobs", 3),
+        ("stop", ["a", "b"]),
+        ("stream", True),
+    ]
+
+
+@pytest.mark.parametrize("prompt", [None, ["p"], 5, b"p"])
+def test_a_prompt_is_a_text(prompt: Any) -> None:
+    with pytest.raises(PreflightError, match=f"prompt must be a text, got {type(prompt).__name__}"):
+        fim(prompt=prompt)
+
+
+def test_a_fim_model_is_a_name() -> None:
+    with pytest.raises(PreflightError, match="model must be a name"):
+        fim(model="")
+
+
+# extra_body.
+
+
+def test_extra_body_wins_over_what_is_known() -> None:
+    fields: dict[str, Any] = {"model": "m", "temperature": 1}
+    extra = {"temperature": 0.5, "stop": None, "seed": 7}
+    assert merge_extra_body(fields, extra, ChatRequest) == {"seed": 7}
+    assert fields == {"model": "m", "temperature": 0.5, "stop": None}
+    assert extra == {"temperature": 0.5, "stop": None, "seed": 7}, "the caller's stays as it is"
+
+
+def test_what_is_known_depends_on_the_request() -> None:
+    extra = {"suffix": "s", "thinking": {"type": "disabled"}}
+    fields: dict[str, Any] = {}
+    assert merge_extra_body(fields, extra, CompletionRequest) == {"thinking": extra["thinking"]}
+    assert fields == {"suffix": "s"}
+    assert merge_extra_body(fields, None, ChatRequest) == {}
+
+
+# Messages of other kinds.
+
+
+class Dumped:
+    """As pydantic's models are."""
+
+    def __init__(self, fields: Any) -> None:
+        self.fields = fields
+
+    def model_dump(self, *, exclude_none: bool) -> Any:
+        assert exclude_none
+        return self.fields
+
+
+def test_messages_of_pydantic_models_are_taken() -> None:
+    assert body(messages=[Dumped(HELLO)]) == {}
+
+
+def test_messages_that_dump_to_something_else_are_refused() -> None:
+    with pytest.raises(PreflightError, match=r"messages\[0\] must be a mapping .* got Dumped"):
+        body(messages=[Dumped("Hello")])
+
+
+# Reasoning in the history.
+
+HISTORY: list[dict[str, Any]] = [
+    HELLO,
+    {"role": "assistant", "content": "a", "reasoning_content": "r", "x": 1},
+    {"role": "assistant", "content": "b"},
+    {"role": "assistant", "content": "c", "reasoning": "of another host"},
+]
+TOOL = {"type": "function", "function": {"name": "f"}}
+
+
+def replayed(how: ReasoningReplay, **params: Any) -> list[Any]:
+    fields = {"model": "m", "messages": HISTORY, **params}
+    request = chat_request(fields, stream=False, dialect="deepseek", reasoning_replay=how)
+    sent: list[Any] = json.loads(encode_request(request, None))["messages"]
+    return sent
+
+
+def test_reasoning_is_sent_back_as_it_was() -> None:
+    assert replayed("keep", tools=[TOOL]) == HISTORY
+
+
+def test_reasoning_can_be_dropped_under_all_its_names() -> None:
+    before = json.dumps(HISTORY)
+    assert replayed("drop")[1:] == [
+        {"role": "assistant", "content": "a", "x": 1},
+        {"role": "assistant", "content": "b"},
+        {"role": "assistant", "content": "c"},
+    ]
+    assert json.dumps(HISTORY) == before
+
+
+def test_missing_reasoning_can_be_filled_in() -> None:
+    filled = [*HISTORY[:2], {**HISTORY[2], "reasoning_content": ""}, HISTORY[3]]
+    assert replayed("backfill", tools=[TOOL]) == filled
+    assert replayed("backfill", tools=[TOOL], thinking=True) == filled
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"tools": []},
+        {"tools": [TOOL], "thinking": False},
+        {"tools": [TOOL], "reasoning_effort": "none"},
+    ],
+)
+def test_it_is_filled_in_only_where_it_is_required(params: dict[str, Any]) -> None:
+    assert replayed("backfill", **params) == HISTORY
+
+
+# The request that goes on with an answer.
+
+
+def gone_on(messages: list[Any], content: str, reasoning: str = "") -> list[Any]:
+    params = {"model": "m", "messages": messages}
+    request = chat_request(params, stream=True, dialect="deepseek")
+    further = continued(request, content, reasoning)
+    fields: dict[str, Any] = json.loads(encode_request(further, None))
+    assert (fields["model"], fields["stream"]) == ("m", True)
+    assert request.messages == messages, "the request itself stays as it was"
+    sent: list[Any] = fields["messages"]
+    return sent
+
+
+def test_text_so_far_is_sent_back_as_a_prefix() -> None:
+    prefix = {"role": "assistant", "content": "a", "prefix": True}
+    assert gone_on([HELLO], "a") == [HELLO, prefix]
+    assert gone_on([HELLO], "", "r") == [
+        HELLO,
+        {"role": "assistant", "content": "", "reasoning_content": "r", "prefix": True},
+    ]
+
+
+def test_without_text_the_request_is_the_same() -> None:
+    assert gone_on([HELLO], "") == [HELLO]
+
+
+def test_a_prefix_that_was_there_stays_at_the_beginning() -> None:
+    begun = {"role": "assistant", "content": "a", "prefix": True, "name": "x"}
+    assert gone_on([HELLO, begun], "b") == [HELLO, {**begun, "content": "ab"}]
+    assert gone_on([HELLO, {**begun, "content": None}], "b", "r") == [
+        HELLO,
+        {**begun, "content": "b", "reasoning_content": "r"},
+    ]
+    thought = {**begun, "reasoning_content": "q"}
+    assert gone_on([thought], "b", "r") == [{**thought, "content": "ab", "reasoning_content": "qr"}]
+    assert gone_on([thought], "b") == [{**thought, "content": "ab"}]
