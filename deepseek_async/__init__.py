@@ -66,7 +66,22 @@ if TYPE_CHECKING:
     from deepseek_async.resources.raw import RawResponse
     from deepseek_async.sse import ServerSentEvent, SSEDecoder
     from deepseek_async.streams import ChatStream, CompletionStream
+    from deepseek_async.structured import (
+        ParsedChatCompletion,
+    )
     from deepseek_async.tokens import TokenCounter, estimate_tokens
+    from deepseek_async.tools import (
+        MaxTurnsError,
+        Tool,
+        ToolContext,
+        ToolDoneEvent,
+        ToolError,
+        ToolRunner,
+        ToolRunnerEvent,
+        ToolStartedEvent,
+        TurnDoneEvent,
+        tool,
+    )
     from deepseek_async.totals import ModelTotals, UsageTotals
     from deepseek_async.types import (
         AssistantMessage,
@@ -103,6 +118,16 @@ if TYPE_CHECKING:
         TopLogprob,
         Usage,
         UserMessage,
+    )
+    from deepseek_async.wire.partial_json import (
+        PartialJSON,
+        partial_json,
+    )
+    from deepseek_async.wire.typed import (
+        MismatchError,
+    )
+    from deepseek_async.wire.typed_partial import (
+        TypedPartial,
     )
 
 #: Where each public name lives.
@@ -187,6 +212,25 @@ _MODULES = {
         "ModelTotals",
         "UsageTotals",
     ),
+    "deepseek_async.tools": (
+        "MaxTurnsError",
+        "Tool",
+        "ToolContext",
+        "ToolDoneEvent",
+        "ToolError",
+        "ToolRunner",
+        "ToolRunnerEvent",
+        "ToolStartedEvent",
+        "TurnDoneEvent",
+        "tool",
+    ),
+    "deepseek_async.structured": ("ParsedChatCompletion",),
+    "deepseek_async.wire.partial_json": (
+        "PartialJSON",
+        "partial_json",
+    ),
+    "deepseek_async.wire.typed_partial": ("TypedPartial",),
+    "deepseek_async.wire.typed": ("MismatchError",),
     "deepseek_async.types": (
         "AssistantMessage",
         "Balance",
@@ -284,11 +328,15 @@ __all__ = [
     "LengthFinishReasonError",
     "Logprobs",
     "LogprobsDeltaEvent",
+    "MaxTurnsError",
     "MessageParam",
+    "MismatchError",
     "Model",
     "ModelList",
     "ModelTotals",
     "NotFoundError",
+    "ParsedChatCompletion",
+    "PartialJSON",
     "Period",
     "PermissionDeniedError",
     "PreflightError",
@@ -315,17 +363,28 @@ __all__ = [
     "Timeouts",
     "TokenCounter",
     "TokenLogprob",
+    "Tool",
     "ToolCall",
     "ToolCallDelta",
+    "ToolContext",
+    "ToolDoneEvent",
+    "ToolError",
     "ToolMessage",
+    "ToolRunner",
+    "ToolRunnerEvent",
+    "ToolStartedEvent",
     "TopLogprob",
     "TotalTimeoutError",
+    "TurnDoneEvent",
+    "TypedPartial",
     "UnprocessableEntityError",
     "Usage",
     "UsageTotals",
     "UserMessage",
     "__version__",
     "estimate_tokens",
+    "partial_json",
+    "tool",
 ]
 
 

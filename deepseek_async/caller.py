@@ -63,6 +63,9 @@ _ERROR_BODY_TIMEOUT = 5.0
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
+# Local servers are given keys such as "x", which stand in every other message by chance.
+_SHORTEST_SECRET = 6
+
 _FORBIDDEN_IN_HEADERS = frozenset(map(chr, range(32))) - {"\t"} | {"\x7f"}
 
 
@@ -424,7 +427,7 @@ class Call:
 
     def redact(self, error: APIError) -> None:
         """Remove the API key from what the server said; some quote it."""
-        if self._key and self._key in f"{error.message}{error.body}":
+        if len(self._key) >= _SHORTEST_SECRET and self._key in f"{error.message}{error.body}":
             error.message = error.message.replace(self._key, "****")
             error.args = (error.message,)
             error.body = _without(self._key, error.body)

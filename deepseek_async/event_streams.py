@@ -4,7 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from typing import Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from deepseek_async.caller import Call
 from deepseek_async.events import (
@@ -27,6 +27,11 @@ from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk
 from deepseek_async.types.fim import Completion
 from deepseek_async.wire.accumulate import CHAT, C, ChatAccumulator, R, StreamFormat
 from deepseek_async.wire.accumulate_text import FIM
+
+if TYPE_CHECKING:
+    from deepseek_async.wire.typed_partial import TypedPartial
+
+T = TypeVar("T")
 
 
 class EventStream(AnswerStream[C, R]):
@@ -177,6 +182,17 @@ class EventStream(AnswerStream[C, R]):
         self._queued = self._reader.queued_comments
 
 
+class _Growing:
+    """A JSON text that somebody looks at while it grows."""
+
+    __slots__ = ("accumulator", "fed", "partial")
+
+    def __init__(self, accumulator: ChatAccumulator, partial: "TypedPartial[Any]") -> None:
+        self.accumulator = accumulator
+        self.partial = partial
+        self.fed = 0
+
+
 class ChatEventStream(EventStream[ChatCompletionChunk, ChatCompletion]):
     """A streamed chat answer as typed events: what ``chat.completions.stream()`` returns.
 
@@ -205,11 +221,55 @@ class ChatEventStream(EventStream[ChatCompletionChunk, ChatCompletion]):
         )
         self._with_chunks = chunks
         self._in_reasoning = False
+        self._growing: dict[tuple[type, int | None], _Growing] = {}
 
     @property
     def reasoning_stream(self) -> AsyncGenerator[str]:
         """The reasoning, piece by piece. The answer's text is in :meth:`get_final_text` after."""
         return self._texts("reasoning_stream", _reasoning_of)
+
+    def partial(self, cls: type[T], *, tool_call: int | None = None) -> T | None:
+        """Return what has come so far of a JSON answer, as a value of its type.
+
+        The value is not validated before it is complete: fields that have not come yet have their
+        default, or None. All calls together cost time in proportion to the text.
+
+        Args:
+            cls: The type, as for ``parse``.
+            tool_call: Index of the tool call whose arguments are meant. None: the answer's text
+                or, where there is none, the arguments of the first tool call.
+
+        Returns:
+            The value; None before there is anything to show.
+
+        Raises:
+            RuntimeError: If the stream was opened with ``accumulate=False``.
+            TypeError: If the type can't be read from JSON.
+        """
+        # Here, since most programs don't need it.
+        from deepseek_async.wire.typed_partial import TypedPartial
+
+        if not self._accumulate:
+            raise RuntimeError("a stream opened with accumulate=False keeps no text to look at")
+        self._add_delivered()
+        text, source = self._json_text(tool_call)
+        growing = self._growing.get((cls, source))
+        if growing is None or growing.accumulator is not self._answer:
+            # The first look, or an answer that was begun anew.
+            growing = self._growing[cls, source] = _Growing(self._answer, TypedPartial(cls))
+        growing.partial.feed(text[growing.fed :])
+        growing.fed = len(text)
+        return cast("T | None", growing.partial.view())
+
+    def _json_text(self, tool_call: int | None) -> tuple[str, int | None]:
+        """Return the text to look at, and the index of the tool call it belongs to, if any."""
+        answer = self._answer
+        if tool_call is None and answer.content:
+            return answer.content, None
+        for call in answer.tool_calls.calls:
+            if tool_call is None or call.index == tool_call:
+                return call.arguments.text, call.index
+        return "", tool_call
 
     @property
     def _answer(self) -> ChatAccumulator:

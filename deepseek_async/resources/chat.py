@@ -1,7 +1,7 @@
 """``client.chat.completions``."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from deepseek_async.advice import advise
 from deepseek_async.caller import (
@@ -21,10 +21,16 @@ from deepseek_async.resources.raw import RawResponse, raw_result, raw_stream
 from deepseek_async.sse import MAX_EVENT_SIZE
 from deepseek_async.streams import ChatStream
 from deepseek_async.types.chat import ChatCompletion
-from deepseek_async.types.params import ChatOptions, ChatParams, ToolRunParams
+from deepseek_async.types.params import (
+    ChatOptions,
+    ChatParams,
+    CommonChatParams,
+    ToolRunParams,
+)
 from deepseek_async.types.requests import ChatRequest
 from deepseek_async.wire.codec import encode_request
 from deepseek_async.wire.requests import (
+    PARSE_PARAMETERS,
     TOOL_RUN_PARAMETERS,
     chat_request,
     check_parameters,
@@ -33,7 +39,10 @@ from deepseek_async.wire.requests import (
 )
 
 if TYPE_CHECKING:
+    from deepseek_async.structured import ParsedChatCompletion
     from deepseek_async.tools import ToolParam, ToolRunner
+
+T = TypeVar("T")
 
 _PATH = "/chat/completions"
 
@@ -148,6 +157,51 @@ class ChatCompletions:
             chunks=chunks,
             accumulate=accumulate,
             max_event_size=max_event_size,
+        )
+
+    async def parse(
+        self,
+        *,
+        response_format: type[T],
+        strategy: Literal["json", "tool"] = "json",
+        parse_retries: int = 2,
+        **params: Unpack[CommonChatParams],
+    ) -> "ParsedChatCompletion[T]":
+        """Ask for an answer that is a value of a type.
+
+        Args:
+            response_format: The type: msgspec Struct, dataclass, TypedDict, attrs class or
+                pydantic model.
+            strategy: ``"json"``: JSON mode, with the schema in the system message. ``"tool"``: the
+                server holds the model to the schema (strict mode), which works with thinking off
+                only and not for all types.
+            parse_retries: How often to ask again after an answer that is empty, invalid, or was
+                interrupted by the server; the model is told what was wrong.
+            **params: Of each request: :class:`CommonChatParams`.
+
+        Returns:
+            The completion; the value is its ``parsed``, as well as that of its message.
+
+        Raises:
+            TypeError: If a keyword argument doesn't exist, or the type can't be described.
+            PreflightError: If the request can't be meant, or the type not be asked for so.
+            LengthFinishReasonError: If ``max_tokens`` or the context was too small.
+            ContentFilterFinishReasonError: If the answer was filtered.
+            InterruptedFinishReasonError: If the server interrupted the last answer, too.
+            EmptyResponseError: If the last answer was empty, too.
+            APIResponseValidationError: If the last answer was invalid, too.
+            DeepSeekError: If the server could not be asked or refused.
+        """
+        # Here, since most programs don't need it.
+        from deepseek_async.structured import parse
+
+        check_parameters(params, "parse", PARSE_PARAMETERS)
+        return await parse(
+            self.create,
+            response_format,
+            strategy=strategy,
+            parse_retries=parse_retries,
+            params=params,
         )
 
     def run_tools(

@@ -245,7 +245,7 @@ def _fields(message: Any, i: int) -> Mapping[str, Any]:
     if not isinstance(fields, dict):
         raise PreflightError(
             f"messages[{i}] must be a mapping such as {{'role': 'user', 'content': ...}} or a "
-            f"message struct, got {type(cast('Any', message)).__name__}"
+            f"message struct, got {type(message).__name__}"
         )
     return cast("dict[str, Any]", fields)
 

@@ -149,7 +149,7 @@ def _fits(value: Any, schema: Schema) -> bool:
         return schema.get("type") == "array"
     fields = cast("dict[str, Any]", value)
     return schema.get("type") == "object" and all(
-        fields.get(name, allowed[0]) in allowed
+        fields.get(name) is None or fields[name] in allowed
         for name, part in schema.get("properties", {}).items()
         if (allowed := _allowed(part))
     )

@@ -260,6 +260,12 @@ async def test_no_error_carries_the_key(
     assert not any(KEY in text for text in texts)
 
 
+async def test_a_key_of_a_letter_or_two_is_no_secret(api: FakeAPI, client: AsyncDeepSeek) -> None:
+    api.post(status=404)
+    with pytest.raises(APIError, match="check base_url and path"):
+        await client.with_options(api_key="k").chat.completions.create(model="m", messages=HELLO)
+
+
 @pytest.mark.parametrize("answer", FAILURES.values(), ids=FAILURES)
 async def test_no_failure_is_of_another_library(
     api: FakeAPI, client: AsyncDeepSeek, answer: dict[str, Any]

@@ -17,7 +17,7 @@ SOURCE = ast.parse(Path(deepseek_async.__file__).read_text(encoding="utf-8"))
 NAMES = [name for name in deepseek_async.__all__ if name != "__version__"]
 
 # Values and aliases of types: they have no docstring of their own.
-NOT_CLASSES = {"PRICES", "ChatEvent", "MessageParam"}
+NOT_CLASSES = {"PRICES", "ChatEvent", "MessageParam", "ToolRunnerEvent"}
 
 
 def in_type_checking_block() -> dict[str, set[str]]:
