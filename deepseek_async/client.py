@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypedDict, Unpack, cast
 
 import msgspec
 
@@ -42,6 +42,40 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 _USER_AGENT = f"deepseek-async/{__version__} Python/{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+# Options and attributes of the OpenAI SDK's client that can't be here, and what to do instead.
+_NO_ACCOUNTS = "DeepSeek tells accounts apart by their keys; leave it out"
+_FOREIGN_OPTIONS = {
+    "organization": _NO_ACCOUNTS,
+    "project": _NO_ACCOUNTS,
+    "http_client": "use session=..., an aiohttp.ClientSession, or proxy=... and ssl=...",
+    "default_query": "pass extra_query=... to the calls",
+    "websocket_base_url": "DeepSeek has no realtime API; leave it out",
+    "webhook_secret": "DeepSeek has no webhooks; leave it out",
+}
+_NO_SUCH_API = "DeepSeek has no such API"
+_FOREIGN_ATTRIBUTES = {
+    "beta": "what was there is in client.chat.completions: parse(), stream()",
+    "responses": "use client.chat.completions",
+    "with_raw_response": "use client.chat.completions.with_raw_response",
+    "with_streaming_response": "use client.chat.completions.create(stream=True), and its raw()",
+    "copy": "use with_options()",
+    "api_key": "the key isn't shown",
+    **dict.fromkeys(
+        (
+            "assistants",
+            "audio",
+            "batches",
+            "embeddings",
+            "fine_tuning",
+            "images",
+            "moderations",
+            "realtime",
+        ),
+        _NO_SUCH_API,
+    ),
+}
 
 
 class _Copied(TypedDict, total=False):
@@ -111,7 +145,15 @@ class AsyncDeepSeek:
         trust_env: bool = True,
         preflight: Literal["on", "off"] = "on",
         reasoning_replay: Literal["keep", "drop", "backfill"] = "keep",
+        # Nothing, for type checkers as well: taken to say what to use instead.
+        **unknown: Never,
     ) -> None:
+        for name in unknown:
+            hint = _FOREIGN_OPTIONS.get(name)
+            raise TypeError(
+                f"AsyncDeepSeek() got an unexpected keyword argument {name!r}"
+                + (f"; {hint}" if hint else "")
+            )
         key = api_key if api_key is not None else os.environ.get("DEEPSEEK_API_KEY")
         if key is None:
             raise PreflightError(
@@ -193,8 +235,11 @@ class AsyncDeepSeek:
         unknown = set(options) - set(_Copied.__annotations__)
         if unknown:
             shared = unknown & {"session", "proxy", "ssl", "trust_env"}
-            reason = "belongs to the shared connections" if shared else "doesn't exist"
-            raise TypeError(f"with_options() can't change {min(shared or unknown)!r}: it {reason}")
+            name = min(shared or unknown)
+            reason = "it belongs to the shared connections" if shared else "it doesn't exist"
+            raise TypeError(
+                f"with_options() can't change {name!r}: {_FOREIGN_OPTIONS.get(name, reason)}"
+            )
         changes: dict[str, Any] = {}
         settings = self._settings
         if "api_key" in options:
@@ -252,6 +297,17 @@ class AsyncDeepSeek:
     async def close(self) -> None:
         """Do what :meth:`aclose` does, under the name other SDKs use."""
         await self.aclose()
+
+    if not TYPE_CHECKING:
+        # Type checkers would take it to have any attribute.
+        def __getattr__(self, name: str) -> Any:
+            hint = _FOREIGN_ATTRIBUTES.get(name)
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}"
+                + (f": {hint}" if hint else ""),
+                name=name,
+                obj=self,
+            )
 
     def __repr__(self) -> str:
         return f"AsyncDeepSeek(base_url={self.base_url!r}, dialect={self.dialect!r})"

@@ -121,6 +121,10 @@ class AnswerStream(Generic[C, R]):
         """Close the connection at once, unless the answer is complete."""
         self._close()
 
+    async def close(self) -> None:
+        """Do what :meth:`aclose` does, under the name other SDKs use."""
+        self._close()
+
     def _close(self) -> None:
         self._add_delivered()
         self._reader.close()

@@ -35,6 +35,7 @@ from deepseek_async.wire.requests import (
     chat_request,
     check_parameters,
     continued,
+    given,
     merge_extra_body,
 )
 
@@ -257,8 +258,8 @@ class ChatCompletions:
             params: Its keyword arguments.
             stream: Whether the answer shall be streamed.
         """
-        check_parameters(params, function)
-        fields: dict[str, Any] = {**params}
+        fields = given(params)
+        check_parameters(fields, function)
         options = cast("ChatOptions", take_options(fields, ChatOptions))
         extra = merge_extra_body(fields, options.get("extra_body"), ChatRequest)
         if not stream and fields.pop("stream", False):

@@ -1,6 +1,6 @@
 """``client.completions``: fill in the middle (beta)."""
 
-from typing import Any, Literal, Unpack, overload
+from typing import Literal, Unpack, overload
 
 from deepseek_async.advice import advise
 from deepseek_async.caller import PREFLIGHT_CHOICES, Call, Caller, check_choice, take_options
@@ -18,6 +18,7 @@ from deepseek_async.wire.requests import (
     COMPLETION_PARAMETERS,
     check_parameters,
     completion_request,
+    given,
     merge_extra_body,
 )
 
@@ -122,8 +123,8 @@ class Completions:
             params: Its keyword arguments.
             stream: Whether the answer shall be streamed.
         """
-        check_parameters(params, function, COMPLETION_PARAMETERS)
-        fields: dict[str, Any] = {**params}
+        fields = given(params)
+        check_parameters(fields, function, COMPLETION_PARAMETERS)
         options = take_options(fields, RequestOptions)
         extra = merge_extra_body(fields, options.get("extra_body"), CompletionRequest)
         if not stream and fields.pop("stream", False):

@@ -29,6 +29,11 @@ class RawResponse(Generic[T]):
         return self._info.status
 
     @property
+    def status_code(self) -> int:
+        """The status, under the name other SDKs use."""
+        return self._info.status
+
+    @property
     def headers(self) -> Headers:
         """Response headers."""
         return self._info.headers

@@ -43,17 +43,27 @@ class Model(
             result.update(self.model_extra)
         return result
 
-    def model_dump_json(self, *, exclude_none: bool = False) -> str:
-        """Return the object as JSON text, unknown fields last."""
-        return _encode(self.model_dump(exclude_none=exclude_none)).decode()
+    def model_dump_json(self, *, exclude_none: bool = False, indent: int | None = None) -> str:
+        """Return the object as JSON text, unknown fields last.
+
+        Args:
+            exclude_none: Leave out the fields that are None.
+            indent: Spaces for each level, on lines of their own; None for one line.
+        """
+        text = _encode(self.model_dump(exclude_none=exclude_none))
+        return (text if indent is None else msgspec.json.format(text, indent=indent)).decode()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as plain dicts and lists, without the fields that are None."""
         return self.model_dump(exclude_none=True)
 
-    def to_json(self) -> str:
-        """Return the object as JSON text, without the fields that are None."""
-        return self.model_dump_json(exclude_none=True)
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return the object as JSON text, without the fields that are None.
+
+        Args:
+            indent: Spaces for each level, on lines of their own; None for one line.
+        """
+        return self.model_dump_json(exclude_none=True, indent=indent)
 
     def model_copy(self, *, update: dict[str, Any] | None = None) -> Self:
         """Return a shallow copy, with the fields in ``update`` replaced."""

@@ -22,6 +22,28 @@ from deepseek_async.wire.repair import REASONING_ALIASES
 # Names that OpenAI's SDK uses, and DeepSeek's for the same thing.
 _TRANSLATED = {"max_completion_tokens": "max_tokens", "user": "user_id"}
 
+# Those of OpenAI's that DeepSeek has nothing like.
+_FOREIGN = frozenset(
+    {
+        "audio",
+        "best_of",
+        "logit_bias",
+        "metadata",
+        "modalities",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "prompt_cache_key",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "store",
+        "verbosity",
+        "web_search_options",
+    }
+)
+_REPLACED = {"functions": "tools", "function_call": "tool_choice"}
+
 ReasoningReplay = Literal["keep", "drop", "backfill"]
 
 # Hosts that call it otherwise refuse it, or need it, under their name.
@@ -61,16 +83,30 @@ def check_parameters(
     required, optional = known
     for name in params:
         if name not in optional and name not in required:
-            close = difflib.get_close_matches(name, required | optional, n=1)
-            hint = (
-                f"did you mean {close[0]!r}?"
-                if close
-                else "to send it all the same, use extra_body"
+            raise TypeError(
+                f"{function}() got an unexpected keyword argument {name!r}; "
+                f"{_hint(name, required | optional)}"
             )
-            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}; {hint}")
     for name in sorted(required):
         if name not in params:
             raise TypeError(f"{function}() missing the keyword argument {name!r}")
+
+
+def _hint(name: str, known: frozenset[str]) -> str:
+    if name in _REPLACED:
+        return f"use {_REPLACED[name]!r}, which has taken its place"
+    if name in _FOREIGN:
+        return "DeepSeek has nothing like it; leave it out, or use extra_body for another host"
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else "to send it all the same, use extra_body"
+
+
+def given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments without those whose value says that they aren't given.
+
+    That is ``UNSET``, which :mod:`deepseek_async.compat` has as ``NOT_GIVEN``, too.
+    """
+    return {name: value for name, value in params.items() if value is not msgspec.UNSET}
 
 
 def chat_request(

@@ -1,7 +1,8 @@
 """Types of the public calls; never run, checked by mypy and pyright in strict mode."""
 
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import assert_never, assert_type
+from typing import TypedDict, assert_never, assert_type
 
 from deepseek_async import (
     AssistantMessage,
@@ -15,15 +16,20 @@ from deepseek_async import (
     ChatStream,
     Headers,
     LogprobsDeltaEvent,
+    MessageParam,
     Model,
     ModelList,
+    ParsedChatCompletion,
     RawResponse,
     ResponseInfo,
     Timeouts,
     TokenLogprob,
     ToolCall,
+    ToolRunner,
+    ToolRunnerEvent,
     Usage,
     UserMessage,
+    tool,
 )
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -40,7 +46,7 @@ async def check_client() -> None:
     AsyncDeepSeek(later, timeout=Timeouts(idle=None), dialect="generic")
     AsyncDeepSeek(api_key=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     AsyncDeepSeek(dialect="openai")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    AsyncDeepSeek(retries=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    AsyncDeepSeek(retries=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     async with AsyncDeepSeek() as client:
         assert_type(client, AsyncDeepSeek)
         assert_type(client.with_options(max_retries=5, timeout=3.0), AsyncDeepSeek)
@@ -60,6 +66,70 @@ async def check_create(client: AsyncDeepSeek, flag: bool) -> None:
     assert_type(await create(model="m", messages=HELLO, stream=True), ChatStream)
     assert_type(await create(model="m", messages=HELLO, stream=flag), ChatCompletion | ChatStream)
     assert_type(await create(model="m", messages=HELLO, stream=True, accumulate=False), ChatStream)
+
+
+@dataclass
+class Answer:
+    text: str
+
+
+class Typed(TypedDict):
+    text: str
+
+
+async def check_parse(client: AsyncDeepSeek) -> None:
+    parse = client.chat.completions.parse
+    parsed = await parse(model="m", messages=HELLO, response_format=Answer)
+    assert_type(parsed, ParsedChatCompletion[Answer])
+    assert_type(parsed.parsed, Answer)
+    assert_type(parsed.parsed.text, str)
+    assert_type(parsed.usage, Usage | None)
+    typed = await parse(model="m", messages=HELLO, response_format=Typed, strategy="tool")
+    assert_type(typed.parsed["text"], str)
+    assert_type(
+        (await parse(model="m", messages=HELLO, response_format=list[int])).parsed, list[int]
+    )
+    # fmt: off
+    await parse(model="m", messages=HELLO)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await parse(model="m", messages=HELLO, response_format={"type": "json_object"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await parse(model="m", messages=HELLO, response_format=Answer, tools=[])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await parse(model="m", messages=HELLO, response_format=Answer, strategy="xml")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    # fmt: on
+
+
+@tool
+async def weather(city: str) -> str:
+    """Tell the weather of a city."""
+    return city
+
+
+def clock() -> float:
+    """Tell the time."""
+    return 0.0
+
+
+async def check_tools(client: AsyncDeepSeek) -> None:
+    # A tool is still the function.
+    assert_type(await weather("Ulm"), str)
+    definition = {"type": "function", "function": {"name": "f"}}
+    async with client.chat.completions.run_tools(
+        model="m", messages=HELLO, tools=[weather, clock, definition], max_turns=3, tool_timeout=5
+    ) as runner:
+        assert_type(runner, ToolRunner)
+        async for event in runner:
+            assert_type(event, ToolRunnerEvent)
+            if event.type == "tool.started":
+                assert_type((event.name, event.arguments), tuple[str, str])
+            elif event.type == "tool.done":
+                assert_type((event.content, event.is_error), tuple[str, bool])
+            elif event.type == "turn.done":
+                assert_type(event.completion, ChatCompletion)
+        assert_type(await runner.until_done(), ChatCompletion)
+        assert_type(runner.messages, list[MessageParam])
+    # fmt: off
+    client.chat.completions.run_tools(model="m", messages=HELLO)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.chat.completions.run_tools(model="m", messages=HELLO, tools=[5])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    # fmt: on
 
 
 async def check_parameters(client: AsyncDeepSeek, earlier: ChatCompletionMessage) -> None:
