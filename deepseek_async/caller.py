@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -169,6 +169,25 @@ class Caller:
         self.sessions = sessions
         self.gates = gates
         self.totals = totals
+        key = settings.api_key
+        self.authorization = _bearer(key) if isinstance(key, str) else None
+        """Value of the ``Authorization`` header; None if a function is to be asked for the key."""
+
+        # Built once, since most requests add nothing to them.
+        common = {"User-Agent": settings.user_agent}
+        has_body = {"Content-Type": "application/json"}
+        self._get_headers = {"Accept": "application/json", **common, **settings.default_headers}
+        self._post_headers = {
+            "Accept": "application/json", **common, **has_body, **settings.default_headers
+        }  # fmt: skip
+        self._stream_headers = {
+            "Accept": "text/event-stream",
+            **common,
+            # A gateway that compresses a stream also holds it back.
+            "Accept-Encoding": "identity",
+            **has_body,
+            **settings.default_headers,
+        }
 
     def call(
         self,
@@ -193,27 +212,25 @@ class Caller:
             options: What the caller of the API asked for.
         """
         settings = self.settings
-        headers = {
-            "Accept": "text/event-stream" if streamed else "application/json",
-            "User-Agent": settings.user_agent,
-        }
         if streamed:
-            # A gateway that compresses a stream also holds it back.
-            headers["Accept-Encoding"] = "identity"
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        headers.update(settings.default_headers)
-        headers.update(check_headers(options.get("extra_headers") or {}))
+            headers = self._stream_headers
+        else:
+            headers = self._get_headers if body is None else self._post_headers
+        if extra_headers := options.get("extra_headers"):
+            headers = {**headers, **check_headers(extra_headers)}
+        extra_query = options.get("extra_query")
         request = HTTPRequest(
             method=method,
             url=self.url(path, beta=beta),
             headers=headers,
             body=body,
-            query=check_query(options.get("extra_query") or {}),
+            query=check_query(extra_query) if extra_query else (),
         )
         timeout = as_timeouts(options["timeout"]) if "timeout" in options else settings.timeout
-        retries = options.get("max_retries", settings.max_retries)
-        return Call(self, request, model, timeout, check_retries(retries), streamed=streamed)
+        retries = settings.max_retries
+        if "max_retries" in options:
+            retries = check_retries(options["max_retries"])
+        return Call(self, request, model, timeout, retries, streamed=streamed)
 
     def url(self, path: str, *, beta: bool) -> str:
         """Return where a request goes.
@@ -227,13 +244,16 @@ class Caller:
             base_url = beta_base_url(base_url)
         return base_url + path
 
-    async def authorization(self) -> str:
-        """Return the value of the ``Authorization`` header, asking for the key if need be."""
-        key = self.settings.api_key
-        if not isinstance(key, str):
-            answer = key()
-            key = check_api_key(await answer if inspect.isawaitable(answer) else answer)
-        return _Secret(f"Bearer {key}")
+    async def ask_for_key(self) -> str:
+        """Return the value of the ``Authorization`` header, asking the function for the key."""
+        ask = self.settings.api_key
+        assert not isinstance(ask, str)
+        answer = ask()
+        return _bearer(check_api_key(await answer if inspect.isawaitable(answer) else answer))
+
+
+def _bearer(key: str) -> str:
+    return _Secret(f"Bearer {key}")
 
 
 def as_timeouts(value: object) -> Timeouts:
@@ -302,7 +322,7 @@ class Call:
         self._max_retries = max_retries
         self._retries = 0
         self._stale_retried = False
-        self._key = ""
+        self._authorization = ""
         self._clocks = Clocks(timeouts, streamed=streamed)
         self.attempts = 0
         self.info: ResponseInfo | None = None
@@ -334,7 +354,14 @@ class Call:
 
     async def _attempt(self) -> HTTPResponse:
         deadline = self._clocks.total_deadline
-        if deadline is None:
+        authorization = self._caller.authorization
+        slot = None
+        if authorization is not None:
+            # Nearly always there is nothing to wait for.
+            slot = self._caller.gates.acquire_now(self._model)
+        if authorization is not None and slot is not None:
+            pass
+        elif deadline is None:
             authorization, slot = await self._prepare()
         else:
             try:
@@ -346,13 +373,13 @@ class Call:
                     raise
                 raise self._out_of_time("while waiting for the API key or a free slot") from None
         try:
-            self._key = authorization.removeprefix("Bearer ")
-            headers = {"Authorization": authorization, **self._request.headers}
+            self._authorization = authorization
             if not self.attempts:
                 self.sent_at = asyncio.get_running_loop().time()
             self.attempts += 1
             response = await self._caller.sessions.send(
-                msgspec.structs.replace(self._request, headers=headers),
+                self._request,
+                authorization,
                 self._clocks,
                 on_end=slot.release,
             )
@@ -369,8 +396,11 @@ class Call:
 
     async def _prepare(self) -> tuple[str, Slot]:
         """Get what an attempt needs: the key, then a place, which nobody holds for nothing."""
-        authorization = await self._caller.authorization()
-        return authorization, await self._caller.gates.acquire(self._model)
+        caller = self._caller
+        authorization = caller.authorization
+        if authorization is None:
+            authorization = await caller.ask_for_key()
+        return authorization, await caller.gates.acquire(self._model)
 
     async def retry(self, error: DeepSeekError, *, answered: bool) -> None:
         """Wait until the request may be sent again.
@@ -427,10 +457,11 @@ class Call:
 
     def redact(self, error: APIError) -> None:
         """Remove the API key from what the server said; some quote it."""
-        if len(self._key) >= _SHORTEST_SECRET and self._key in f"{error.message}{error.body}":
-            error.message = error.message.replace(self._key, "****")
+        key = self._authorization.removeprefix("Bearer ")
+        if len(key) >= _SHORTEST_SECRET and key in f"{error.message}{error.body}":
+            error.message = error.message.replace(key, "****")
             error.args = (error.message,)
-            error.body = _without(self._key, error.body)
+            error.body = _without(key, error.body)
 
     def _out_of_time(self, where: str) -> TotalTimeoutError:
         total = self._clocks.timeouts.total
@@ -438,37 +469,33 @@ class Call:
             f"the total timeout of {total:g} s ran out {where}", attempts=self.attempts
         )
 
-    async def fetch(self, cls: type[R]) -> R:
+    async def fetch(self, cls: type[R]) -> "Fetched[R]":
         """Return the answer of a plain request.
 
         Raises:
             DeepSeekError: If there is none within the retries.
         """
         while True:
-            _, result = await self._fetch_once(cls)
-            if result is not None:
-                return result
+            response = await self.open()
+            try:
+                body = await _read_body(response)
+                result = _decode(body, cls, response.info)
+            except DeepSeekError as exc:
+                await self.retry(exc, answered=True)
+                continue
+            result.attempts = self.attempts
+            if isinstance(result, ChatCompletion | Completion):
+                self.record(result.model, result.usage, result.created)
+            return Fetched(result, body)
 
-    async def fetch_raw(self, cls: type[R]) -> tuple[bytes, R]:
-        """Return the body of a plain answer, and what it says."""
-        while True:
-            body, result = await self._fetch_once(cls)
-            if result is not None:
-                return body, result
 
-    async def _fetch_once(self, cls: type[R]) -> tuple[bytes, R | None]:
-        """Return body and answer; no answer if the attempt failed and may be repeated."""
-        response = await self.open()
-        try:
-            body = await _read_body(response)
-            result = _decode(body, cls, response.info)
-        except DeepSeekError as exc:
-            await self.retry(exc, answered=True)
-            return b"", None
-        result.attempts = self.attempts
-        if isinstance(result, ChatCompletion | Completion):
-            self.record(result.model, result.usage, result.created)
-        return body, result
+class Fetched(NamedTuple, Generic[R]):
+    """A plain answer."""
+
+    result: R
+
+    body: bytes
+    """As it came."""
 
 
 def _decode(body: bytes, cls: type[R], info: ResponseInfo) -> R:
@@ -481,6 +508,8 @@ def _decode(body: bytes, cls: type[R], info: ResponseInfo) -> R:
 
 
 async def _read_body(response: HTTPResponse) -> bytes:
+    if (whole := response.read_whole()) is not None:
+        return whole
     blocks: list[bytes] = []
     size = 0
     while block := await response.read():

@@ -83,6 +83,16 @@ class Gate:
         self.active = 0
         """How many slots are taken."""
 
+    def acquire_now(self) -> bool:
+        """Take a slot if one is free and nobody waits for it; tells whether that was so."""
+        with self._lock:
+            taken = not self._waiters and self.active < self._limit()
+            if taken:
+                self.active += 1
+        if self._returned:
+            self._hand_on()
+        return taken
+
     async def acquire(self) -> None:
         """Take a slot, after those who came before."""
         waiter = None
@@ -196,8 +206,18 @@ class Gates:
             limit = self._hard_limit
         self._all = Gate(lambda: limit)
 
+    def acquire_now(self, model: str | None) -> Slot | None:
+        """Return a place for a request to ``model``, None if there is none at the moment."""
+        gate, limit = self._for(model)
+        return Slot(gate, limit) if gate.acquire_now() else None
+
     async def acquire(self, model: str | None) -> Slot:
         """Wait for a place for a request to ``model`` (None: not to a model)."""
+        gate, limit = self._for(model)
+        await gate.acquire()
+        return Slot(gate, limit)
+
+    def _for(self, model: str | None) -> tuple[Gate, ConcurrencyLimit | None]:
         if self._pid != os.getpid():
             # Calls of the parent process are not ours to wait for.
             self._reset()
@@ -206,8 +226,7 @@ class Gates:
         if self._max_concurrency == "auto" and model is not None and model in self._ceilings:
             gate = self._gate_of(model)
             limit = self._limits[model]
-        await gate.acquire()
-        return Slot(gate, limit)
+        return gate, limit
 
     def _gate_of(self, model: str) -> Gate:
         gate = self._by_model.get(model)

@@ -112,6 +112,18 @@ class HTTPResponse:
             # It runs out whether the body is read or not.
             self._watch(self._loop.time())
 
+    def read_whole(self) -> bytes | None:
+        """Return the whole body if all of it has arrived, as small ones do with the headers."""
+        response = self._response
+        if response is None or self._taken or not response.content.is_eof():
+            return None
+        content = response.content
+        if content.exception() is not None or response.connection is not None:
+            return None
+        body = content.read_nowait()
+        self._ended()
+        return body
+
     async def read(self) -> bytes:
         """Return the bytes that have arrived, waiting for the first; b"" at the end.
 

@@ -18,8 +18,7 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -29,6 +28,7 @@ from deepseek_async.environment import bypasses_proxy, proxies_by_scheme
 from deepseek_async.errors import (
     APIConnectionError,
     ConnectTimeoutError,
+    DeepSeekError,
     PreflightError,
 )
 from deepseek_async.policy.clocks import Clocks
@@ -63,6 +63,9 @@ CLOSE_WAIT = 5.0
 # Seconds an idle connection is kept. Someone chatting writes every half minute or so.
 KEEP_ALIVE = 75.0
 
+# Seconds after which the kernel is told to probe a connection.
+_PROBE_AFTER = 30.0
+
 # An error body is read up to here.
 MAX_ERROR_BODY = 256 * 1024
 
@@ -78,7 +81,7 @@ def _import_aiohttp() -> None:
     _imported.set()
 
 
-class HTTPRequest(msgspec.Struct, frozen=True, kw_only=True):
+class HTTPRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is sent."""
 
     method: str
@@ -99,16 +102,8 @@ class StaleConnectionError(APIConnectionError):
     """A kept connection turned out to be closed before it brought a single byte."""
 
 
-class _Attempt:
-    """What the connector finds out about the connection of a request."""
-
-    __slots__ = ("reused",)
-
-    def __init__(self) -> None:
-        self.reused = False
-
-
-_attempt: ContextVar[_Attempt | None] = ContextVar("deepseek_async_attempt", default=None)
+# Tasks whose request goes over a connection that had been kept.
+Reusing = set["asyncio.Task[Any] | None"]
 
 
 class SessionManager:
@@ -138,17 +133,19 @@ class SessionManager:
         self._pid = os.getpid()
         self.closed = False
 
-    async def send(
+    def send(
         self,
         request: HTTPRequest,
+        authorization: str,
         clocks: Clocks,
         *,
         on_end: Callable[[], None],
-    ) -> HTTPResponse:
+    ) -> Awaitable[HTTPResponse]:
         """Send a request and return its response once the headers are there.
 
         Args:
             request: What to send.
+            authorization: Value of the ``Authorization`` header, if the request has none.
             clocks: The clocks of the call.
             on_end: Called once, from any thread, when the connection is no longer in use.
 
@@ -157,8 +154,21 @@ class SessionManager:
                 connection had been kept for too long.
             APITimeoutError: If a clock ran out.
         """
+        pool = self._pools.get(asyncio.get_running_loop())
+        if pool is None or pool.closed or self.closed or self._pid != os.getpid():
+            return self._open_and_send(request, authorization, clocks, on_end)
+        # Not awaited here: each coroutine that waits is one more for the garbage collector.
+        return pool.send(request, authorization, clocks, on_end)
+
+    async def _open_and_send(
+        self,
+        request: HTTPRequest,
+        authorization: str,
+        clocks: Clocks,
+        on_end: Callable[[], None],
+    ) -> HTTPResponse:
         pool = await self._pool()
-        return await pool.send(request, clocks, on_end)
+        return await pool.send(request, authorization, clocks, on_end)
 
     async def open(self) -> None:
         """Open the session of the running loop, which imports aiohttp."""
@@ -254,34 +264,61 @@ async def _close_on(loop: asyncio.AbstractEventLoop, pool: "_Pool") -> None:
     pool.discard()
 
 
-def _socket_factory(address: Any) -> socket.socket:
-    """Make a socket whose dead peer is noticed while a request waits for minutes."""
-    family, kind, protocol, _, _ = address
-    sock = socket.socket(family=family, type=kind, proto=protocol)
+class _Probing:
+    """Has the kernel probe the peers of connections that live long enough.
+
+    A dead peer is then noticed while a request waits for minutes. Most connections don't live to
+    need it, and the four system calls would be a fifth of what opening one costs.
+    """
+
+    def __init__(self) -> None:
+        self._young: list[weakref.ref[Any]] = []
+
+    def add(self, protocol: Any) -> None:
+        """Take note of a new connection."""
+        if not self._young:
+            asyncio.get_running_loop().call_later(_PROBE_AFTER, self._begin)
+        self._young.append(weakref.ref(protocol))
+
+    def _begin(self) -> None:
+        young, self._young = self._young, []
+        for reference in young:
+            protocol = reference()
+            transport = None if protocol is None else protocol.transport
+            sock = None if transport is None else transport.get_extra_info("socket")
+            if sock is not None and sock.fileno() >= 0:
+                _probe(sock)
+
+
+def _probe(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     # Linux; macOS lacks the first of them.
     for name, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
-    return sock
 
 
-def _connector(ssl: ssl_module.SSLContext | bool, readers: Readers) -> "aiohttp.TCPConnector":
+def _connector(
+    ssl: ssl_module.SSLContext | bool, readers: Readers, reusing: Reusing
+) -> "aiohttp.TCPConnector":
     import aiohttp
 
+    probing = _Probing()
+
     class Connector(aiohttp.TCPConnector):
-        """Tells the request whether its connection has served another one before."""
+        """Tells which tasks got a connection that has served another request before."""
 
         async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109
             connection = await super().connect(req, traces, timeout)
-            known = watch(readers, connection.protocol)
-            if known and (attempt := _attempt.get()) is not None:
-                attempt.reused = True
+            if watch(readers, connection.protocol):
+                reusing.add(asyncio.current_task())
+            else:
+                probing.add(connection.protocol)
             return connection
 
     # No limit here: the gate is before it. aiohttp's default of 100 connections would let the
     # 101st stream wait without a word.
-    return Connector(limit=0, keepalive_timeout=KEEP_ALIVE, socket_factory=_socket_factory, ssl=ssl)
+    return Connector(limit=0, keepalive_timeout=KEEP_ALIVE, ssl=ssl)
 
 
 class _Pool:
@@ -304,6 +341,7 @@ class _Pool:
         self._endings: set[Ending] = set()
         self._unclaimed: deque[Ending] = deque()
         self._readers: Readers = {}
+        self._reusing: Reusing = set()
         self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[URL, str | None]] = {}
 
     @property
@@ -317,7 +355,7 @@ class _Pool:
             import aiohttp
 
             session = aiohttp.ClientSession(
-                connector=_connector(self._ssl, self._readers),
+                connector=_connector(self._ssl, self._readers, self._reusing),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 read_bufsize=READ_BUFFER,
@@ -385,26 +423,43 @@ class _Pool:
                 loop.call_soon_threadsafe(_drop_connections, connector)
 
     async def send(
-        self, request: HTTPRequest, clocks: Clocks, on_end: Callable[[], None]
+        self,
+        request: HTTPRequest,
+        authorization: str,
+        clocks: Clocks,
+        on_end: Callable[[], None],
     ) -> HTTPResponse:
         loop = asyncio.get_running_loop()
         if self._unclaimed:
             await self._wait_for_ending(request, clocks.total_deadline)
         clocks.restart()
-        clocks.wait(loop.time())
-        deadline = clocks.deadline(loop.time())
+        now = loop.time()
+        clocks.wait(now)
+        deadline = clocks.deadline(now)
+        session = self._session
+        if session is None or session.closed:
+            raise APIConnectionError("the session was closed")
+        task = asyncio.current_task()
+        response: ClientResponse | None = None
+        error: DeepSeekError | None = None
+        cause: Exception | None = None
         try:
-            if deadline is None:
-                response = await self._request(request, clocks)
-            else:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        response = await self._request(request, clocks)
-                except TimeoutError:
-                    error = clocks.expired(max(deadline, loop.time()))
-                    raise error or ConnectTimeoutError("timed out") from None
+            asked = self._request(session, request, authorization, clocks)
+            response = await (asked if deadline is None else _within(deadline, asked))
+        except _OutOfTimeError:
+            now = loop.time() if deadline is None else max(deadline, loop.time())
+            error = clocks.expired(now) or ConnectTimeoutError("timed out")
+        except Exception as exc:
+            error = _connection_error(exc, request, clocks, reused=task in self._reusing)
+            cause = exc
         finally:
             clocks.stop(loop.time())
+            self._reusing.discard(task)
+        if response is None:
+            assert error is not None
+            # Outside the `except`: the request that aiohttp attaches to some exceptions holds the
+            # API key, and must not travel along as context.
+            raise error from (None if hasattr(cause, "request_info") else cause)
         result = HTTPResponse(self, response, clocks, on_end)
         if response.connection is not None:
             protocol = response.connection.protocol
@@ -428,40 +483,25 @@ class _Pool:
                 await asyncio.wait([ending.ended], timeout=wait)
                 return
 
-    async def _request(self, request: HTTPRequest, clocks: Clocks) -> "ClientResponse":
-        import aiohttp
-
-        session = self._session
-        if session is None or session.closed:
-            raise APIConnectionError("the session was closed")
+    def _request(
+        self, session: "ClientSession", request: HTTPRequest, authorization: str, clocks: Clocks
+    ) -> "Awaitable[ClientResponse]":
         body: Any = request.body
         if body is not None and len(body) > _LARGE_BODY:
             body = io.BytesIO(body)
-        attempt = _Attempt()
-        token = _attempt.set(attempt)
-        connect = clocks.timeouts.connect
-        try:
-            url, proxy = self._address(request)
-            return await session.request(
-                request.method,
-                url,
-                data=body,
-                headers=request.headers,
-                allow_redirects=False,
-                raise_for_status=False,
-                proxy=proxy,
-                ssl=self._ssl,
-                timeout=_client_timeout(connect),
-                read_bufsize=READ_BUFFER,
-            )
-        except (aiohttp.ClientError, OSError, ValueError, TypeError) as exc:
-            error = _connection_error(exc, urlsplit(request.url).netloc, connect, attempt.reused)
-            cause = exc
-        finally:
-            _attempt.reset(token)
-        # Outside the `except`: the request that aiohttp attaches to some exceptions holds the
-        # API key, and must not travel along as context.
-        raise error from (None if isinstance(cause, aiohttp.ClientResponseError) else cause)
+        url, proxy = self._address(request)
+        return session.request(
+            request.method,
+            url,
+            data=body,
+            headers={"Authorization": authorization, **request.headers},
+            allow_redirects=False,
+            raise_for_status=False,
+            proxy=proxy,
+            ssl=self._ssl,
+            timeout=_client_timeout(clocks.timeouts.connect),
+            read_bufsize=READ_BUFFER,
+        )
 
     def _address(self, request: HTTPRequest) -> "tuple[URL, str | None]":
         """Return the URL, parsed once, and the proxy for it."""
@@ -492,6 +532,22 @@ class _Pool:
             self._unclaimed.popleft()
 
 
+class _OutOfTimeError(Exception):
+    """A clock of ours ran out before the response came."""
+
+
+async def _within(deadline: float, asked: "Awaitable[ClientResponse]") -> "ClientResponse":
+    """Wait for a response until ``deadline``, by the loop's clock in seconds."""
+    timeout = asyncio.timeout_at(deadline)
+    try:
+        async with timeout:
+            return await asked
+    except TimeoutError:
+        if timeout.expired():
+            raise _OutOfTimeError from None
+        raise
+
+
 @functools.lru_cache(maxsize=64)
 def _client_timeout(connect: float | None) -> "aiohttp.ClientTimeout":
     """Return aiohttp's form of the one clock that it keeps for us."""
@@ -514,11 +570,18 @@ def _drop_connections(connector: Any) -> None:
 
 
 def _connection_error(
-    exc: Exception, host: str, connect: float | None, reused: bool
+    exc: Exception, request: HTTPRequest, clocks: Clocks, *, reused: bool
 ) -> APIConnectionError | PreflightError:
-    """Say in our terms why no response came."""
+    """Say in our terms why no response came.
+
+    Raises:
+        Exception: ``exc`` itself, if it isn't one of aiohttp's or the system's.
+    """
     import aiohttp
 
+    if not isinstance(exc, aiohttp.ClientError | OSError | ValueError | TypeError):
+        raise exc
+    host, connect = urlsplit(request.url).netloc, clocks.timeouts.connect
     if isinstance(exc, TimeoutError):
         return ConnectTimeoutError(f"no connection to {host} within {connect:g} s")
     if isinstance(exc, aiohttp.ClientHttpProxyError):

@@ -1,5 +1,6 @@
 """``client.chat.completions``."""
 
+import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
@@ -113,9 +114,9 @@ class ChatCompletions:
             APIStatusError: If the server refuses.
             APIConnectionError: If it can't be reached, or a clock runs out.
         """
-        if not stream and not _continues(params):
+        if not stream and not self._continues(params):
             call, _ = self.prepare("create", params, stream=False)
-            return await call.fetch(ChatCompletion)
+            return (await call.fetch(ChatCompletion)).result
         call, continuation = self.prepare("create", params, stream=True)
         answer = ChatStream(
             call,
@@ -278,43 +279,47 @@ class ChatCompletions:
         )
         if settings.dialect == "deepseek" and preflight == "on":
             advise(check_chat(request))
+        body = encode_request(request, extra)
         call = self._caller.call(
             "POST",
             _PATH,
-            body=encode_request(request, extra),
+            body=body,
             model=request.model,
             beta=needs_beta(request.messages, cast("list[Any]", request.tools or [])),
             streamed=stream,
             options=options,
         )
-        return call, self._continuation(request, extra, options)
+        return call, self._continuation(body, extra, options, preflight)
+
+    def _continues(self, params: ChatParams) -> bool:
+        """Tell whether an answer may take several requests."""
+        asked = params.get("auto_continue") or params.get("resume")
+        return bool(asked) and self._caller.settings.dialect == "deepseek"
 
     def _continuation(
-        self, request: ChatRequest, extra: dict[str, Any], options: ChatOptions
+        self, body: bytes, extra: dict[str, Any], options: ChatOptions, preflight: str
     ) -> Continuation | None:
         on_length = _times("auto_continue", options)
         on_failure = _times("resume", options)
         if not on_length and not on_failure:
             return None
         if self._caller.settings.dialect != "deepseek":
-            advise(
-                [
-                    "auto_continue and resume have no effect: nothing is known of this host "
-                    'continuing a prefix message; with dialect="deepseek" it is taken to do so '
-                    "as DeepSeek does"
-                ]
-            )
+            if preflight == "on":
+                advise(
+                    [
+                        "auto_continue and resume have no effect: nothing is known of this host "
+                        'continuing a prefix message; with dialect="deepseek" it is taken to do '
+                        "so as DeepSeek does"
+                    ]
+                )
             return None
-
-        def body(content: str, reasoning: str) -> bytes:
-            return encode_request(continued(request, content, reasoning), extra)
-
+        if extra.get("n") not in (None, 1):
+            raise PreflightError(
+                f"auto_continue and resume go on with one answer; n={extra['n']!r} asks for several"
+            )
         url = self._caller.url(_PATH, beta=True)
-        return Continuation(body, url, on_length=on_length, on_failure=on_failure)
-
-
-def _continues(params: ChatParams) -> bool:
-    return bool(params.get("auto_continue") or params.get("resume"))
+        further = functools.partial(continued, body)
+        return Continuation(further, url, on_length=on_length, on_failure=on_failure)
 
 
 def _times(name: Literal["auto_continue", "resume"], options: ChatOptions) -> int:

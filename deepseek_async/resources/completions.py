@@ -88,7 +88,7 @@ class Completions:
         """
         call = self.prepare("create", params, stream=stream)
         if not stream:
-            return await call.fetch(Completion)
+            return (await call.fetch(Completion)).result
         answer = CompletionStream(call, accumulate=accumulate, max_event_size=max_event_size)
         return await answer.open()
 

@@ -27,7 +27,8 @@ class Models:
 
         Source: https://api-docs.deepseek.com/api/list-models
         """
-        return await self._caller.call("GET", "/models", options=options).fetch(ModelList)
+        call = self._caller.call("GET", "/models", options=options)
+        return (await call.fetch(ModelList)).result
 
 
 class User:
@@ -49,7 +50,8 @@ class User:
 
         Source: https://api-docs.deepseek.com/api/get-user-balance
         """
-        return await self._caller.call("GET", "/user/balance", options=options).fetch(Balance)
+        call = self._caller.call("GET", "/user/balance", options=options)
+        return (await call.fetch(Balance)).result
 
 
 class RawModels:

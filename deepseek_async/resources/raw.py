@@ -50,8 +50,8 @@ class RawResponse(Generic[T]):
 
 async def raw_result(call: Call, cls: type[R]) -> RawResponse[R]:
     """Make a call and return its answer."""
-    body, result = await call.fetch_raw(cls)
-    return _raw(call, body, result)
+    fetched = await call.fetch(cls)
+    return _raw(call, fetched.body, fetched.result)
 
 
 async def raw_stream(call: Call, open_stream: Callable[[], Awaitable[T]]) -> RawResponse[T]:

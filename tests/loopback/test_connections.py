@@ -65,9 +65,9 @@ async def test_cookies_are_neither_kept_nor_sent() -> None:
     assert all("cookie" not in request.headers for request in seen)
 
 
-async def test_connections_have_nodelay_and_keep_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    options: list[tuple[int, int]] = []
-
+async def test_connections_have_nodelay_and_after_a_while_keep_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def handle(connection: Connection) -> None:
         await connection.request()
         await connection.stream(ROLE, text("x"), end=False)
@@ -82,19 +82,24 @@ async def test_connections_have_nodelay_and_keep_alive(monkeypatch: pytest.Monke
                 super().__init__(*args, **kwargs)
                 made.append(self)
 
-        monkeypatch.setattr("deepseek_async.session.socket.socket", Recorder)
-        stream = await client.chat.completions.create(**ASK, stream=True)
-        await anext(stream)
-        options = [
-            (
-                each.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-                each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY),
-            )
+        monkeypatch.setattr("socket.socket", Recorder)
+        monkeypatch.setattr("deepseek_async.session._PROBE_AFTER", 0.01)
+        streams = [await client.chat.completions.create(**ASK, stream=True) for _ in range(2)]
+        for stream in streams:
+            await anext(stream)
+        # One that is closed before its time comes is left alone.
+        await streams[1].aclose()
+        await asyncio.sleep(0.02)
+        (ours,) = (
+            each
             for each in made
             if each.fileno() >= 0 and f":{each.getpeername()[1]}" in peer.base_url
-        ]
-        await stream.aclose()
-    assert options == [(1, 1)]
+        )
+        assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        while not ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+            await asyncio.sleep(0.01)
+        assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        await streams[0].aclose()
 
 
 async def test_more_connections_than_aiohttps_default_limit_are_open_at_once() -> None:
