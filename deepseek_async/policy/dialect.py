@@ -100,4 +100,6 @@ def needs_beta(messages: Sequence[Any], tools: Iterable[Any] | None) -> bool:
     """
     if messages and get_field(messages[-1], "prefix") is True:
         return True
-    return any(get_field(get_field(tool, "function"), "strict") is True for tool in tools or ())
+    if not tools:
+        return False
+    return any(get_field(get_field(tool, "function"), "strict") is True for tool in tools)
