@@ -67,7 +67,8 @@ _OURS = {
     "stream": "the value needs the whole answer; call stream() instead",
 }
 
-_fenced = re.compile(r"\s*```[^\n`]*\n(.*)```\s*", re.DOTALL).fullmatch
+# One object in other text: in a Markdown fence, after a byte order mark, between polite words.
+_surrounded = re.compile(r"""[^{["]*(\{.*\})[^][{}]*""", re.DOTALL).fullmatch
 
 
 class ParsedChatCompletion(ChatCompletion, Generic[T], kw_only=True, gc=False):
@@ -210,10 +211,9 @@ class _Asking(ABC):
         text = self.text(choice.message)
         if not text.strip():
             raise EmptyResponseError("The answer was empty")
-        if fenced := _fenced(text):
-            text = fenced[1]
+        found = _surrounded(text)
         try:
-            return decode_as(self._cls, text)
+            return decode_as(self._cls, found[1] if found else text)
         except MismatchError as exc:
             raise APIResponseValidationError(
                 f"The answer does not fit {type_name(self._cls)}: {exc}", body=text

@@ -61,7 +61,9 @@ class Hours(msgspec.Struct, frozen=True):
         today = at.astimezone(self.zone).date()
         for day in (today - _DAY, today, today + _DAY):
             for moment in clock:
+                # Twice on a day on which the clock goes back.
                 yield datetime.combine(day, moment, self.zone)
+                yield datetime.combine(day, moment.replace(fold=1), self.zone)
 
     def _cover_the_day(self) -> bool:
         starts = (_MIDNIGHT, *(end for _, end in self.windows))

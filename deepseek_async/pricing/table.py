@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 
 import msgspec
 
@@ -61,9 +61,12 @@ class Price(msgspec.Struct, frozen=True):
         for moment in (self.since, self.until):
             if moment is not None:
                 check_zone(moment)
-        for name in ("hit", "miss", "output"):
-            amount = getattr(self, name)
-            if not isinstance(amount, Decimal | int):
+        amounts = [self.hit, self.miss, self.output]
+        if self.peak is not None:
+            amounts += self.peak if isinstance(self.peak, Rates) else (self.peak,)
+        for amount in amounts:
+            # Annotated as Decimals, but nothing has checked that.
+            if not isinstance(cast("object", amount), Decimal | int):
                 raise TypeError(f"prices are exact: pass Decimal({str(amount)!r}), not {amount!r}")
         if (self.hours is None) != (self.peak is None):
             raise ValueError("a Price needs both hours and peak, or neither")
@@ -206,11 +209,13 @@ class PriceTable:
             ValueError: If ``at`` carries no time zone.
         """
         check_zone(at)
+        # In UTC, where the clocks never go back.
+        at = at.astimezone(UTC)
         prices = self._in_force(model, at)
-        edges = {_EVER, _NEVER, *self._edges(model, at)}
+        edges = {_EVER, _NEVER, *(edge.astimezone(UTC) for edge in self._edges(model, at))}
         return Period(
-            max(edge for edge in edges if edge <= at).astimezone(UTC),
-            min(edge for edge in edges if edge > at).astimezone(UTC),
+            max(edge for edge in edges if edge <= at),
+            min(edge for edge in edges if edge > at),
             self.is_peak(at, model),
             {
                 currency: price.rates(peak=self._is_peak(price, at))
@@ -245,8 +250,14 @@ def check_zone(at: datetime) -> None:
     """Refuse a moment that doesn't say which one it is.
 
     Raises:
+        TypeError: If it is no datetime.
         ValueError: If it carries no time zone.
     """
+    if not isinstance(cast("object", at), datetime):
+        raise TypeError(
+            f"a moment is a datetime, not {at!r}; of a number of seconds, "
+            "datetime.fromtimestamp(seconds, UTC) makes one"
+        )
     if at.tzinfo is None:
         raise ValueError(
             "the price depends on the hour in Beijing: pass a datetime with a tzinfo, such as "

@@ -76,8 +76,8 @@ class ToolCalls:
             if not isinstance(news, asyncio.Task):
                 return news
             self._open -= 1
-            # Errors of a tool are its answer. What isn't, such as its cancellation by somebody
-            # else, ends the run.
+            # Errors of a tool are its answer. What isn't, such as the cancellation of its task by
+            # somebody else, ends the run.
             news.result()
         raise StopAsyncIteration
 
@@ -129,7 +129,22 @@ class ToolCalls:
                 return await tool.run(call.function.arguments, context), False
         except ToolError as exc:
             return exc.message, True
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not this call has been cancelled, but something that the tool waited for.
+            return _error_text(exc), True
         except Exception as exc:
             logger.debug("tool %r raised %s", name, type(exc).__name__, exc_info=True)
-            return f"Error: {type(exc).__name__}: {exc}", True
+            return _error_text(exc), True
         return f"Error: {name} did not finish within {self._timeout:g} seconds.", True
+
+
+def _error_text(exc: BaseException) -> str:
+    try:
+        message = str(exc)
+    except Exception:
+        # Its own code is as broken as the tool.
+        message = ""
+    return f"Error: {type(exc).__name__}: {message}" if message else f"Error: {type(exc).__name__}"

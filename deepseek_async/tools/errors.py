@@ -9,7 +9,8 @@ class ToolError(DeepSeekError):
     """Raise it in a tool to tell the model what went wrong, in these words.
 
     The message becomes the tool's answer as it is, for the model to try something else. Any
-    other exception reaches the model as ``Error: <type>: <message>``.
+    other exception reaches the model as ``Error: <type>: <message>``, or ``Error: <type>`` if it
+    has no message.
     """
 
 

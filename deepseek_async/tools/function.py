@@ -54,7 +54,12 @@ class Tool(Generic[P, R]):
     ) -> None:
         if inspect.isclass(function):
             raise TypeError(f"{function.__name__} is a class; only what does something is a tool")
+        if isinstance(cast("object", function), classmethod):
+            name = function.__name__
+            raise TypeError(f"{name} is a class method: pass it as tool(Class.{name})")
         inner = implementation(function)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{inner.__name__}() yields; a tool returns its answer, such as a list")
         if name is None:
             name = str(getattr(inner, "__name__", type(inner).__name__))
         if not _NAME.fullmatch(name):

@@ -1,5 +1,6 @@
 """What tools return, as the text that the model reads."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -21,7 +22,14 @@ def result_text(value: object) -> str:
         return NO_OUTPUT
     if isinstance(value, Model):
         return value.to_json()
-    return value if isinstance(value, str) else _encode(value).decode()
+    if isinstance(value, str):
+        return _plain(value)
+    try:
+        return _encode(value).decode()
+    except UnicodeEncodeError:
+        # There are lone surrogates in it: `clean_text` replaces them, once it is text.
+        plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_encode_hook)
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
 
 
 def clean_text(text: str) -> str:
@@ -37,8 +45,15 @@ def clean_text(text: str) -> str:
     return text or NO_OUTPUT
 
 
+def _plain(text: str) -> str:
+    """Return the text of a str, an enum, or another kind of str, as a str and nothing more."""
+    return str.__str__(text)
+
+
 def _encode_hook(value: object) -> object:
     """Turn what msgspec can't encode into what it can."""
+    if isinstance(value, str):
+        return _plain(value)
     # pydantic models.
     dump = getattr(value, "model_dump", None)
     if callable(dump):

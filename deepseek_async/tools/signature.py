@@ -81,12 +81,10 @@ class Signature:
         """The types of the parameters; resolved late, since they may be defined later."""
         function = implementation(self._function)
         if not inspect.isroutine(function):
-            function = type(function).__call__
+            function = inspect.unwrap(type(function).__call__)
         # Without the return type: nobody needs it, and it may exist for type checkers only.
-        names = {parameter.name for parameter in self._declared}
-        annotations: Mapping[str, Any] = getattr(function, "__annotations__", {})
         holder = types.SimpleNamespace(
-            __annotations__={name: hint for name, hint in annotations.items() if name in names}
+            __annotations__={each.name: each.annotation for each in self._declared}
         )
         scope = getattr(function, "__globals__", {})
         try:
@@ -122,7 +120,8 @@ class Signature:
         if declared.default is not inspect.Parameter.empty and declared.default is not None:
             # If it isn't JSON, the model needn't know more than that it may leave it out.
             with contextlib.suppress(TypeError):
-                schema["default"] = msgspec.to_builtins(declared.default)
+                # Sets in one order: another one, in another process, would miss the cache.
+                schema["default"] = msgspec.to_builtins(declared.default, order="deterministic")
         return _Parameter(declared.name, hint, declared.default, schema)
 
     @functools.cached_property

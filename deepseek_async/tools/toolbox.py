@@ -21,19 +21,24 @@ class Toolbox:
 
     Raises:
         PreflightError: If two have the same name, or some are strict and some are not.
-        TypeError: If a function can't be a tool; the message says why.
+        TypeError: If something is no tool, or a function can't be one; the message says why.
     """
 
     def __init__(self, tools: Iterable[ToolParam]) -> None:
         self.definitions: list[Mapping[str, Any]] = []
         self.tools: dict[str, Tool[..., Any]] = {}
         self._external: set[str] = set()
-        for item in tools:
+        for item in _listed(tools):
             if isinstance(item, Mapping):
                 self._add(cast("Mapping[str, Any]", item), None)
-            else:
+            elif callable(item):
                 made = cast("Tool[..., Any]", item) if isinstance(item, Tool) else tool(item)
                 self._add(made.definition, made)
+            else:
+                kind = type(item).__name__
+                raise TypeError(
+                    f"a tool is a function, a Tool, or a definition as a mapping, not {kind}"
+                )
         self._check_strict()
 
     def leaves_to_caller(self, calls: Iterable[ToolCall]) -> bool:
@@ -71,4 +76,11 @@ class Toolbox:
 
 def _function_of(definition: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what a definition says of its function; nothing, if it is of something else."""
-    return cast("Mapping[str, Any]", definition.get("function") or {})
+    function = definition.get("function")
+    return cast("Mapping[str, Any]", function) if isinstance(function, Mapping) else {}
+
+
+def _listed(tools: object) -> Iterable[object]:
+    if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Iterable):
+        raise TypeError(f"tools must be a list of tools, got {type(cast('Any', tools)).__name__}")
+    return cast("Iterable[object]", tools)

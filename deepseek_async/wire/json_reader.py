@@ -21,6 +21,10 @@ MAX_DEPTH = 512
 # come: while it is short, that is quicker than to follow it step by step.
 _SHORT = 128
 
+# Most characters of a number, or of the first line of a fence, that has not ended: it is read again
+# when more of it has come. Python refuses longer integers.
+_LONGEST = 4300
+
 _LITERALS = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
 _SPACES = frozenset(" \t\n\r")
 # What most often stands between the items of a list, by how the first one begins.
@@ -94,11 +98,11 @@ class JSONReader:
         """Read what has been fed; return whether there was anything."""
         if not self._pending:
             return False
-        text = self._text + "".join(self._pending)
+        pending = "".join(self._pending)
         self._pending.clear()
         if self.error is not None:
             return False
-        self._text = text
+        self._text = text = self._text + pending
         self._position = 0
         self._tail = None
         # Finished values are scanned at once; so are unfinished ones, in vain, but not more often
@@ -145,9 +149,8 @@ class JSONReader:
         if text[position] == "`":
             fence = patterns.fence(text, position)
             if fence is None:
-                return patterns.open_fence(text, position) is None and self._fail(
-                    "expected a JSON value"
-                )
+                is_open = patterns.open_fence(text, position) and len(text) - position <= _LONGEST
+                return not is_open and self._fail("expected a JSON value")
             self._is_fenced = True
             position = fence.end()
         return self._go(JSONReader._value, position)
@@ -168,9 +171,10 @@ class JSONReader:
             if word.startswith(text[position:]):
                 return False
         elif number := patterns.digits(text, position):
-            if number.end() == len(text):
+            is_sane = number.end() - position <= _LONGEST
+            if is_sane and number.end() == len(text):
                 return False
-            if (value := _number_of(number.group())) is not MISSING:
+            if is_sane and (value := _number_of(number.group())) is not MISSING:
                 return self._put(value, number.end())
         elif not first:
             return False

@@ -43,7 +43,7 @@ class Plan:
     def __init__(self, cls: Any, *, is_text: bool = False) -> None:
         #: Whether a string may be shown before it has ended: a half date is no date.
         self.is_text = is_text
-        #: Builds a value of its gathered parts, which it may keep; None: they are the value.
+        #: Builds a value of its gathered parts, which it leaves alone; None: they are the value.
         self.build: Callable[[Any], Any] | None = None
         self._cls = cls
         #: A type of which every value is fine as it is.
@@ -122,13 +122,21 @@ class _ListPlan(Plan):
     def __init__(self, cls: Any, item: Any, make: Callable[[list[Any]], Any]) -> None:
         super().__init__(cls)
         self._item = item
-        self.build = None if make is list else make
+        self.build = None if make is list else functools.partial(_collected, make)
 
     def chosen(self, value: Container) -> Plan | None:
         return self if isinstance(value, list) else None
 
     def member(self, key: str | None) -> tuple[str | None, Plan]:
         return key, plan_of(self._item)
+
+
+def _collected(make: Callable[[list[Any]], Any], items: list[Any]) -> Any:
+    try:
+        return make(items)
+    except TypeError:
+        # A list or an object, which can't be in a set.
+        return items.copy()
 
 
 class _MapPlan(Plan):

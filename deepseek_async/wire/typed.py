@@ -18,6 +18,9 @@ from deepseek_async.wire.json_schema import (
 
 _ANY: Schema = {}
 
+# A list whose items are all wrong has one problem, told often enough; messages are prompts.
+_MOST_PROBLEMS = 10
+
 
 class MismatchError(ValueError):
     """JSON that is not of the type; the message tells whoever wrote it what to change."""
@@ -90,9 +93,10 @@ def _mismatch(exc: Exception, text: str | bytes) -> MismatchError:
     errors: Callable[[], list[dict[str, Any]]] | None = getattr(exc, "errors", None)
     if errors is None:
         return MismatchError(str(exc))
-    return MismatchError(
-        "; ".join(f"{each['msg']} - at `{_path(each['loc'])}`" for each in errors())
-    )
+    problems = [f"{each['msg']} - at `{_path(each['loc'])}`" for each in errors()]
+    if len(problems) > _MOST_PROBLEMS:
+        problems[_MOST_PROBLEMS:] = [f"and {len(problems) - _MOST_PROBLEMS} more"]
+    return MismatchError("; ".join(problems))
 
 
 def _path(location: tuple[str | int, ...]) -> str:

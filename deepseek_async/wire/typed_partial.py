@@ -81,9 +81,8 @@ class TypedPartial(Generic[T]):
         caches = self._caches
         # An outer container gets no new item while the one in it is open: where the innermost one
         # is still the same, those around it are, and nothing has been added to them.
-        while caches and (
-            len(caches) > len(containers) or containers[len(caches) - 1].typed is not caches[-1]
-        ):
+        del caches[len(containers) :]
+        while caches and containers[len(caches) - 1].typed is not caches[-1]:
             caches.pop()
         plan = self._plan
         if caches:
@@ -164,15 +163,17 @@ def _built(caches: list[_Cache], value: Any) -> Any:
     """Build the containers from within, each with the one in it as its last item."""
     # One loop without calls: it runs for each level at each view.
     for cache in reversed(caches):
-        made = cache.made
-        if cache.is_list and value is not MISSING:
-            # Copied once, at the right size: lists may be long.
-            made.append(value)
-            copy = made.copy()
-            made.pop()
-        else:
-            copy = made.copy()
-            if cache.name is not None and value is not MISSING:
-                copy[cache.name] = value
-        value = copy if cache.build is None else cache.build(copy)
+        made, build, is_open = cache.made, cache.build, value is not MISSING
+        if cache.is_list:
+            if is_open:
+                # Copied once, at the right size: lists may be long.
+                made.append(value)
+            value = made.copy() if build is None else build(made)
+            if is_open:
+                made.pop()
+            continue
+        if is_open and cache.name is not None:
+            # It stays there until more of it has come, or all of it.
+            made[cache.name] = value
+        value = made.copy() if build is None else build(made)
     return value

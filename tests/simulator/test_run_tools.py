@@ -642,7 +642,7 @@ async def test_text_that_is_no_unicode_can_be_sent() -> None:
         runner = run_tools(client, tools=[name, names, failing])
         await runner.until_done()
     texts = told(runner.messages)
-    assert texts[0] == "caf?"
+    assert texts[:2] == ["caf?", '["caf?"]']
     assert texts[2] == "Error: ValueError: caf?"
 
 
@@ -870,7 +870,11 @@ async def test_a_tool_that_was_cancelled_by_somebody_else_ends_the_run() -> None
 
     async def cancelled() -> str:
         await endless.started.wait()
-        raise asyncio.CancelledError
+        for task in tool_tasks():
+            if task.get_name() == "tool cancelled":
+                task.cancel()
+        await asyncio.sleep(GUARD)
+        return ""
 
     calls: list[tuple[str, dict[str, Any]]] = [("wait", {}), ("cancelled", {})]
     async with simulated(Reply(tool_calls=calls)) as (_, client):
@@ -895,7 +899,48 @@ async def test_a_time_limit_of_the_tools_own_is_its_own() -> None:
     async with simulated(*replies) as (_, client):
         runner = run_tools(client, tools=[impatient], tool_timeout=GUARD)
         await runner.until_done()
-    assert told(runner.messages) == ["Error: TimeoutError: "]
+    assert told(runner.messages) == ["Error: TimeoutError"]
+
+
+async def test_a_tool_may_wait_for_what_is_cancelled() -> None:
+    async def hopeful() -> str:
+        job = asyncio.ensure_future(asyncio.sleep(GUARD, ""))
+        job.cancel()
+        return await job
+
+    replies = (Reply(tool_calls=[("hopeful", {}), ("clock", {})]), Reply("Pity."))
+    async with simulated(*replies) as (_, client):
+        runner = run_tools(client, tools=[hopeful, clock])
+        completion = await runner.until_done()
+    assert told(runner.messages)[0] == "Error: CancelledError"
+    assert completion.choices[0].message.content == "Pity."
+
+
+async def test_an_exception_may_be_as_broken_as_its_tool() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no message")
+
+    async def silent() -> str:
+        raise Mute
+
+    async with simulated(Reply(tool_calls=[("silent", {})]), Reply("Pity.")) as (_, client):
+        runner = run_tools(client, tools=[silent])
+        await runner.until_done()
+    assert told(runner.messages) == ["Error: Mute"]
+
+
+async def test_a_tool_may_return_another_kind_of_str() -> None:
+    class Markup(str):
+        __slots__ = ()
+
+    async def page() -> str:
+        return Markup("<p>")
+
+    async with simulated(Reply(tool_calls=[("page", {})]), Reply("Done.")) as (_, client):
+        runner = run_tools(client, tools=[page])
+        await runner.until_done()
+    assert told(runner.messages) == ["<p>"]
 
 
 async def test_a_turn_is_in_the_history_as_soon_as_its_last_tool_is_done() -> None:

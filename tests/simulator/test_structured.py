@@ -226,6 +226,31 @@ async def test_a_fence_around_the_json_is_no_fault(
     assert len(sim.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "around",
+    ["\ufeff{}", "Here is the JSON: {}", "{} I hope this helps!", "Here:\n```json\n{}\n```\nDone."],
+)
+async def test_words_around_the_json_are_no_fault(
+    sim: Simulator, client: AsyncDeepSeek, around: str
+) -> None:
+    sim.script(Reply(around.replace("{}", json.dumps(GOOD))))
+    completion = await asked(client)
+    assert completion.parsed == Weather("Hangzhou", [Day(21.0, "clear")])
+    assert len(sim.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["[{}]", "{}{}", "One {} or {}", json.dumps("{}"), "{} ]", "{} {", "{", "See [1]: {}"]
+)
+async def test_what_is_more_than_one_object_is_asked_for_again(
+    sim: Simulator, client: AsyncDeepSeek, text: str
+) -> None:
+    good = json.dumps(GOOD)
+    sim.script(Reply(text.replace("{}", good)), Reply(good))
+    await asked(client)
+    assert len(sim.requests) == 2
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 async def test_an_invalid_answer_is_asked_for_again_with_the_reason(
     sim: Simulator, client: AsyncDeepSeek, strategy: Strategy

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -261,6 +262,10 @@ ERRORS: list[tuple[str, Any, str]] = [
     ("```\n{}``x", {}, "expected nothing after the value at character 6"),
     # More digits than Python is willing to read.
     ("[" + "9" * 5000 + "]", [], "expected a JSON value at character 1"),
+    # Digits, or a first line, without end would be read again and again.
+    ("[" + "9" * 5000, [], "expected a JSON value at character 1"),
+    ("[0." + "9" * 5000, [], "expected a JSON value at character 1"),
+    ("```" + "j" * 5000, None, "expected a JSON value at character 0"),
 ]
 
 
@@ -270,6 +275,15 @@ def test_an_error_says_where_and_leaves_what_was_good(text: str, value: Any, err
         assert (repr(parser.value), parser.error) == (repr(value), error)
         parser.feed('{"more": 1}')
         assert (repr(parser.value), parser.error) == (repr(value), error)
+
+
+def test_python_may_have_been_told_to_read_fewer_digits() -> None:
+    most = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(640)
+    try:
+        assert fed(["[" + "9" * 700 + "]"]).error == "expected a JSON value at character 1"
+    finally:
+        sys.set_int_max_str_digits(most)
 
 
 def test_a_value_before_an_error_is_still_complete() -> None:

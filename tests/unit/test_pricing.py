@@ -333,6 +333,13 @@ def test_a_time_without_zone_is_refused(ask: Any) -> None:
         ask(datetime(2026, 11, 21))
 
 
+@pytest.mark.parametrize("ask", NAIVE.values(), ids=NAIVE)
+@pytest.mark.parametrize("moment", [1795256217, "2026-11-21"])
+def test_what_is_no_moment_is_refused(ask: Any, moment: Any) -> None:
+    with pytest.raises(TypeError, match="a moment is a datetime"):
+        ask(moment)
+
+
 def test_of_several_prices_the_newest_in_force_counts() -> None:
     def since(month: int, miss: int) -> Price:
         return Price(datetime(2026, month, 1, tzinfo=UTC), Decimal(0), Decimal(miss), Decimal(0))
@@ -368,6 +375,23 @@ def test_a_table_of_ones_own() -> None:
     assert usage.cost("m", at=day, prices=table, currency="EUR") == 12
     assert usage.cost("m", at=day, prices=table) is None
     assert table.next_off_peak(night) == datetime(2026, 7, 4, 6, tzinfo=zone)
+
+
+def test_an_hour_that_comes_twice_has_its_peak_twice() -> None:
+    # On 2026-11-01, New York has the hour from 01:00 to 02:00 first at UTC-4, then at UTC-5.
+    zone = ZoneInfo("America/New_York")
+    night = Hours(((time(1), time(1, 30)),), zone)
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    price = Price(first, Decimal(1), Decimal(2), Decimal(3), night, Decimal(2))
+    table = PriceTable({"USD": {"m": (price,)}})
+    for hour in (5, 6):
+        begin = datetime(2026, 11, 1, hour, tzinfo=UTC)
+        end = begin + timedelta(minutes=30)
+        for at in (begin + timedelta(minutes=15), (end - timedelta(minutes=1)).astimezone(zone)):
+            period = table.period("m", at)
+            assert (period.start, period.end, period.peak) == (begin, end, True)
+            assert table.next_off_peak(at, "m").astimezone(UTC) == end
+        assert not table.period("m", end).peak
 
 
 def test_a_price_may_have_another_factor() -> None:
@@ -435,8 +459,16 @@ def test_prices_that_cannot_be_meant_are_refused() -> None:
     with pytest.raises(ValueError, match="both hours and peak"):
         Price(first, Decimal(1), Decimal(1), Decimal(1), peak=Decimal(2))
     inexact: Any = 0.15
-    with pytest.raises(TypeError, match=r"pass Decimal\('0.15'\), not 0.15"):
-        Price(first, Decimal(1), inexact, Decimal(1))
+    for prices in (
+        {"miss": inexact},
+        {"hours": hours, "peak": inexact},
+        {"hours": hours, "peak": Rates(Decimal(1), inexact, Decimal(1))},
+    ):
+        with pytest.raises(TypeError, match=r"pass Decimal\('0.15'\), not 0.15"):
+            Price(
+                **{"since": first, "hit": Decimal(1), "miss": Decimal(1), "output": Decimal(1)}
+                | prices
+            )
 
 
 # Charged as hits and misses.

@@ -1,5 +1,6 @@
 """What `@tool` makes of a function: its definition, its arguments, its answer."""
 
+import contextlib
 import copy
 import dataclasses
 import enum
@@ -204,6 +205,7 @@ DEFAULTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "struct": (Place("Ulm"), {"default": {"city": "Ulm", "country": "DE"}}),
     "none": (None, {}),
     "no JSON": (object(), {}),
+    "set": (frozenset("cab"), {"default": ["a", "b", "c"]}),
 }
 
 
@@ -297,6 +299,41 @@ async def late(word: str) -> str:
     return word
 
 
+@contextlib.contextmanager
+def span() -> Iterator[None]:
+    yield
+
+
+class Traced:
+    """Traced."""
+
+    @span()
+    def __call__(self, place: "Place") -> str:
+        return place.city
+
+
+def restricted(function: Callable[..., Any]) -> Callable[..., Any]:
+    def restricted_(**kwargs: Any) -> Any:
+        return function(kwargs["number"], 2, 3)
+
+    number = inspect.Parameter("number", inspect.Parameter.KEYWORD_ONLY, annotation=int)
+    vars(restricted_)["__signature__"] = inspect.Signature([number])
+    return restricted_
+
+
+def listed(function: Callable[[], Iterator[int]]) -> Callable[[], list[int]]:
+    @functools.wraps(function)
+    def wrapper() -> list[int]:
+        return list(function())
+
+    return wrapper
+
+
+@listed
+def some() -> Iterator[int]:
+    yield 1
+
+
 CALLABLES: dict[str, tuple[Any, str, str, str, str]] = {
     "async function": (late, "late", "Say it later.", '{"word": "x"}', "x"),
     "method": (Agent("Ann").plain, "plain", "Greet plainly.", '{"whom": "Bob"}', "Ann: Bob"),
@@ -313,6 +350,11 @@ CALLABLES: dict[str, tuple[Any, str, str, str, str]] = {
     "async partial": (functools.partial(late, "x"), "late", "Say it later.", "{}", "x"),
     "wrapped": (traced(fixed), "fixed", "Take three.", '{"a": 1, "b": 2, "c": 3}', "123"),
     "wrapped async": (traced(late), "late", "Say it later.", '{"word": "x"}', "x"),
+    "object whose call is wrapped": (
+        *(Traced(), "Traced", "Traced.", '{"place": {"city": "Ulm"}}', "Ulm"),
+    ),
+    "signature of its own": (restricted(fixed), "restricted_", "", '{"number": 1}', "123"),
+    "wrapped generator": (some, "some", "", "", "[1]"),
     "lambda that returns something to await": (
         *(tool(lambda: late("x"), name="l", description="?"), "l", "?", "", "x"),
     ),
@@ -360,11 +402,27 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "long name": (lambda: tool(late, name="x" * 65), "1 to 64"),
     "builtin without a signature": (lambda: tool(max), r"max\(\) can't be a tool: no signature"),
     "method without its object": (lambda: Agent.greet.definition, "pass it as object.greet"),
+    "class method": (lambda: tool(vars(Made)["made"]), r"pass it as tool\(Class.made\)"),
+    "generator": (lambda: tool(counted), r"counted\(\) yields"),
+    "async generator": (lambda: tool(counted_later), r"counted_later\(\) yields"),
     "type without a schema": (lambda: tool(socket).definition, "its parameter 'value'"),
     "strict without a type": (
         *(lambda: tool(strict_any, strict=True).definition, "strict_any can't be a strict tool"),
     ),
 }
+
+
+class Made:
+    @classmethod
+    def made(cls, number: int) -> None: ...
+
+
+def counted() -> Iterator[int]:
+    yield 1
+
+
+async def counted_later() -> AsyncIterator[int]:
+    yield 1
 
 
 def strict_any(value: Any) -> None: ...
@@ -531,6 +589,19 @@ class Pair(msgspec.Struct):
     b: tuple[int, ...]
 
 
+class Markup(str):
+    """Text of a kind, as template libraries have it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"<{self}>"
+
+
+class Colour(str, enum.Enum):  # noqa: UP042  # other than StrEnum, it prints as Colour.RED
+    RED = "red"
+
+
 RESULTS: dict[str, tuple[Any, str]] = {
     "text": ('a "b"\n', 'a "b"\n'),
     "nothing": (None, "(no output)"),
@@ -545,12 +616,20 @@ RESULTS: dict[str, tuple[Any, str]] = {
         '{"role":"assistant","content":"x","more":1}',
     ),
     "mapping": (MappingProxyType({"a": 1}), '{"a":1}'),
+    "other text": (Markup("a"), "a"),
+    "enum of text": (Colour.RED, "red"),
+    "list of other text": ([Markup("a"), Colour.RED], '["a","red"]'),
+    "half characters": (
+        {"names": ["caf\udce9"], 1: Unit.KELVIN},
+        '{"names":["caf\udce9"],"1":"k"}',
+    ),
 }
 
 
 @pytest.mark.parametrize(("value", "text"), RESULTS.values(), ids=RESULTS)
 def test_results_are_text_or_json(value: Any, text: str) -> None:
     assert result_text(value) == text
+    assert type(result_text(value)) is str
 
 
 def test_pydantic_models_are_json() -> None:
@@ -655,6 +734,27 @@ BOXES: dict[str, tuple[list[ToolParam], str]] = {
 def test_tools_that_do_not_go_together(tools: list[ToolParam], message: str) -> None:
     with pytest.raises(PreflightError, match=message):
         Toolbox(tools)
+
+
+NO_TOOLS: dict[str, tuple[Any, str]] = {
+    "none": (None, "tools must be a list of tools, got NoneType"),
+    "a tool": (weather, "tools must be a list of tools, got Tool"),
+    "a definition": (definition("a"), "tools must be a list of tools, got dict"),
+    "a name": ("weather", "tools must be a list of tools, got str"),
+    "none in a list": ([None], "not NoneType"),
+    "a name in a list": (["weather"], "not str"),
+}
+
+
+@pytest.mark.parametrize(("tools", "message"), NO_TOOLS.values(), ids=NO_TOOLS)
+def test_what_is_no_tool_is_refused(tools: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Toolbox(tools)
+
+
+def test_a_definition_of_odd_shape_is_left_to_the_server() -> None:
+    odd = {"type": "function", "function": "weather"}
+    assert Toolbox([odd]).definitions == [odd]
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,15 @@ def test_all_that_pydantic_finds_is_told() -> None:
     assert str(caught.value).count(" - at `$.") == 2
 
 
+def test_of_many_problems_the_first_ten_are_told() -> None:
+    # They become a prompt.
+    with pytest.raises(MismatchError) as caught:
+        decode_as(list[Cat], json.dumps([{}] * 500))
+    message = str(caught.value)
+    assert message.count(" - at `$[") == 10
+    assert message.endswith("; and 490 more")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

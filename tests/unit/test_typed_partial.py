@@ -339,3 +339,16 @@ def test_views_stay_and_the_last_one_is_the_value(value: Any, data: st.DataObjec
 def test_a_text_of_another_form_is_left_as_it_is() -> None:
     assert view(Point, json.dumps([1, 2])) == [1, 2]
     assert view(Point, '"x"') == "x"
+
+
+@pytest.mark.parametrize("cls", [set[str], frozenset[str]])
+def test_what_cannot_be_in_a_set_leaves_a_list(cls: Any) -> None:
+    items = ["a", ["b"], {"c": 1}]
+    partial: TypedPartial[Any] = TypedPartial(dict[str, cls])
+    views: list[Any] = []
+    for character in json.dumps({"open": items}):
+        partial.feed(character)
+        views.append(partial.view())
+    assert {"open": cls(["a"])} in views
+    assert {"open": ["a", ["b"]]} in views
+    assert views[-1] == {"open": items}
