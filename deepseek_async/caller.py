@@ -332,6 +332,7 @@ class Call:
         """Go on with another request, which may be retried as often as the first."""
         self._request = msgspec.structs.replace(self._request, url=url, body=body)
         self._retries = 0
+        self._stale_retried = False
 
     async def open(self) -> HTTPResponse:
         """Send the request until it is answered with a 2xx, and return that response.
@@ -423,15 +424,12 @@ class Call:
         ):
             raise error
         delay = self._delay(error, self._retries)
-        deadline = self._clocks.total_deadline
-        if deadline is not None and asyncio.get_running_loop().time() + delay >= deadline:
-            raise self._out_of_time(f"before attempt {self.attempts + 1}") from error
         self._retries += 1
         logger.debug(
             "attempt %d failed: %s; retry %d of %d in %.2f s",
             self.attempts, error, self._retries, self._max_retries, delay,
         )  # fmt: skip
-        await asyncio.sleep(delay)
+        await self._sleep(delay, error)
 
     def record(self, model: str, usage: Usage | None, created: int) -> None:
         """Add an answer to the client's totals.
@@ -449,11 +447,21 @@ class Call:
         self._caller.totals.record(model or self._model or "", usage, at=at)
 
     async def pause(self, error: DeepSeekError | None, times: int) -> None:
-        """Wait before a request that follows one which failed for the ``times``-th time."""
-        await asyncio.sleep(self._delay(error, times - 1))
+        """Wait before a request that follows one which failed for the ``times``-th time.
+
+        Raises:
+            TotalTimeoutError: If the time for the whole call would run out meanwhile.
+        """
+        await self._sleep(self._delay(error, times - 1), error)
 
     def _delay(self, error: DeepSeekError | None, times: int) -> float:
         return retry_delay(times, error, now=time.time(), random=random.random)
+
+    async def _sleep(self, delay: float, error: DeepSeekError | None) -> None:
+        deadline = self._clocks.total_deadline
+        if deadline is not None and asyncio.get_running_loop().time() + delay >= deadline:
+            raise self._out_of_time(f"before attempt {self.attempts + 1}") from error
+        await asyncio.sleep(delay)
 
     def redact(self, error: APIError) -> None:
         """Remove the API key from what the server said; some quote it."""

@@ -1,8 +1,11 @@
 """Reading a streamed answer block by block, and telling how it ended."""
 
+import asyncio
+import contextlib
 import copy
-from collections.abc import Callable
-from typing import Generic, cast
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar, cast
 
 from deepseek_async.caller import Call
 from deepseek_async.errors import (
@@ -12,23 +15,16 @@ from deepseek_async.errors import (
     DeepSeekError,
     StreamError,
     StreamInterruptedError,
-    StreamServerError,
 )
 from deepseek_async.policy.continuation import Continuation
 from deepseek_async.response import HTTPResponse
 from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk, Segment
+from deepseek_async.types.http import ResponseInfo
 from deepseek_async.wire.accumulate import C, R, StreamFormat
 from deepseek_async.wire.chunks import ChunkDecoder
-from deepseek_async.wire.codec import (
-    NotAnObjectError,
-    decode_object,
-    error_message,
-    is_retryable,
-    quote,
-)
+from deepseek_async.wire.stream_end import MAX_STRAY, failure_of, interrupted_by
 
-# How much of a body that is no event stream is looked at for an error, in bytes.
-_MAX_STRAY = 64 * 1024
+T = TypeVar("T")
 
 
 class ChunkReader(Generic[C, R]):
@@ -54,6 +50,8 @@ class ChunkReader(Generic[C, R]):
         max_event_size: int,
         continuation: Continuation | None = None,
     ) -> None:
+        # The last chunks of the request at hand, which tell what it cost.
+        self._last: list[C] = []
         self._call = call
         self._continuation = continuation
         self._format = stream_format
@@ -63,10 +61,12 @@ class ChunkReader(Generic[C, R]):
         self._decoder = ChunkDecoder(stream_format.chunk, max_event_size)
         self._stray = bytearray()
         self._reading = False
+        # Ends the waiting of the reading task while there is no response that could be closed.
+        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Timeout] | None = None
         self._ended = False
         self._has_data = False
-        # The last chunks of the request at hand, which tell what it cost.
-        self._last: list[C] = []
+        # What answered the segment before, as long as nothing has answered this one.
+        self._answered_before: ResponseInfo | None = None
         self._error: DeepSeekError | None = None
         self._earlier_comments = 0
         self.accumulator = stream_format.accumulator(accumulate)
@@ -78,6 +78,10 @@ class ChunkReader(Generic[C, R]):
 
         self.report_comments = False
         """Whether :meth:`read` returns when only keep-alives came."""
+
+    def __del__(self) -> None:
+        # What was dropped half-way has its price as well.
+        self._record()
 
     @property
     def call(self) -> Call:
@@ -107,7 +111,7 @@ class ChunkReader(Generic[C, R]):
         segment = Segment(
             usage=usage,
             finish_reason=accumulator.finish_reason,
-            request_id=None if info is None else info.request_id,
+            request_id=None if info is None or info is self._answered_before else info.request_id,
             attempts=self._call.attempts,
         )
         return [*self.ended_segments, segment]
@@ -126,7 +130,7 @@ class ChunkReader(Generic[C, R]):
         """Send the request and wait for the headers of the answer."""
         self._start_reading()
         try:
-            self._response = await self._call.open()
+            self._response = await self._unless_closed(self._call.open)
             self._raise_if_closed()
         except BaseException as exc:
             self._fail(exc)
@@ -171,6 +175,10 @@ class ChunkReader(Generic[C, R]):
         if not self.finished:
             self._error = self._closed_error()
             self._record()
+            if (waiting := self._waiting) is not None:
+                # Another task is about to send a request that nobody wants any more.
+                with contextlib.suppress(RuntimeError):
+                    waiting[0].call_soon_threadsafe(self._stop_waiting, waiting)
         if self._response is not None:
             self._response.close()
 
@@ -190,12 +198,7 @@ class ChunkReader(Generic[C, R]):
                 block = b"" if decoder.ended else await response.read()
                 if not block:
                     decoder.finish()
-                    if self._breaks_off:
-                        response.finish()
-                        await self._begin_segment()
-                        return []
-                    self._conclude()
-                    return None
+                    self._raise_if_incomplete()
             except DeepSeekError as exc:
                 if self._error is not None:
                     # Another task closed the stream, which is why reading failed.
@@ -205,9 +208,20 @@ class ChunkReader(Generic[C, R]):
                     if decoder.done:
                         # An unterminated [DONE] before the cut: complete all the same.
                         continue
-                if await self._recover(self._in_stream(exc)):
+                    exc = interrupted_by(exc, decoder.events)
+                if self._is_complete_despite(exc):
+                    self._complete()
+                    return None
+                if await self._recover(exc):
                     return []
                 continue
+            if not block:
+                if self._breaks_off:
+                    response.finish()
+                    await self._begin_segment()
+                    return []
+                self._complete()
+                return None
             if self.on_block is not None:
                 self.on_block(block)
             comments = decoder.comments
@@ -225,7 +239,7 @@ class ChunkReader(Generic[C, R]):
                 return chunks
             if decoder.done:
                 continue
-            if not decoder.events and len(self._stray) < _MAX_STRAY:
+            if not decoder.events and len(self._stray) < MAX_STRAY:
                 self._stray += block
             if self.report_comments and decoder.comments > comments and not decoder.events:
                 return []
@@ -235,31 +249,24 @@ class ChunkReader(Generic[C, R]):
         """Whether the segment at hand has ended without ending the answer."""
         return self._continuation is not None and self._continuation.reason is not None
 
-    def _conclude(self) -> None:
+    def _raise_if_incomplete(self) -> None:
         """Take the end of the bytes for what it is.
 
         Raises:
-            StreamError: Unless the answer is complete.
+            DeepSeekError: If the segment at hand has not come to its end.
         """
-        decoder, call = self._decoder, self._call
-        error = decoder.error
-        if error is not None:
-            raise _server_error("in the stream", error)
-        failure = decoder.failure
-        if isinstance(failure, NotAnObjectError):
-            raise StreamInterruptedError(
-                f"event {decoder.events + 1} of the stream is {failure}"
-            ) from failure
+        info = self._call.info
+        failure = failure_of(
+            self._decoder,
+            finished=self._breaks_off or self.accumulator.finish_reason is not None,
+            stray=bytes(self._stray),
+            content_type=None if info is None else info.headers.get("content-type"),
+        )
         if failure is not None:
             raise failure
-        if not decoder.done and self.accumulator.finish_reason is None:
-            self._raise_if_no_stream()
-            raise StreamInterruptedError(
-                f"the stream ended after {decoder.events} chunks, without a finish_reason and "
-                "[DONE]"
-            )
-        assert call.info is not None
-        self._complete()
+
+    def _is_complete_despite(self, error: DeepSeekError) -> bool:
+        return self._continuation is not None and self._continuation.completes(error)
 
     def _complete(self) -> None:
         self._ended = True
@@ -278,34 +285,6 @@ class ChunkReader(Generic[C, R]):
                 usage = self._continuation.usage
             self._call.record(last[-1].model, usage, last[-1].created)
 
-    def _raise_if_no_stream(self) -> None:
-        """Look for an error in a body that is no event stream at all."""
-        body = bytes(self._stray).strip()
-        if self._decoder.events or not body or body.startswith((b":", b"data", b"event")):
-            return
-        try:
-            error = decode_object(body).get("error")
-        except NotAnObjectError:
-            error = None
-        if error is not None:
-            raise _server_error("instead of a stream", error)
-        info = self._call.info
-        content_type = None if info is None else info.headers.get("content-type")
-        interrupted = StreamInterruptedError(
-            f"the answer is no event stream (content type {content_type!r}): {quote(body)}"
-        )
-        # A whole answer may have been made, and billed: not to be asked for again by itself.
-        interrupted.retryable = not body.startswith(b"{")
-        raise interrupted
-
-    def _in_stream(self, exc: DeepSeekError) -> DeepSeekError:
-        """Return what a failure of the connection means for the stream."""
-        if isinstance(exc, StreamError | APITimeoutError) or type(exc) is not APIConnectionError:
-            return exc
-        error = StreamInterruptedError(f"{exc.message}, after {self._decoder.events} chunks")
-        error.__cause__ = exc.__cause__
-        return error
-
     async def _recover(self, error: DeepSeekError) -> bool:
         """Send the request again, or one that goes on with the answer.
 
@@ -317,45 +296,37 @@ class ChunkReader(Generic[C, R]):
         """
         self._complete_error(error)
         assert self._response is not None
-        continuation = self._continuation
-        if self._has_data or self._breaks_off:
-            if continuation is None or not continuation.survives(error):
-                raise error
-            self._response.close()
-            await self._begin_segment(error)
-            return True
         self._response.close()
-        try:
-            await self._call.retry(error, answered=True)
-        except DeepSeekError as exc:
+        may_go_on = True
+        if not self._has_data and not self._breaks_off:
+            if await self._reissue(error):
+                return False
             # Not even the first words of a later segment came: the answer can still go on.
-            if exc is not error or not self.ended_segments or not self._survives(error):
-                raise
-            await self._begin_segment(error)
-            return True
-        # Nothing is sent for nobody.
-        self._raise_if_closed()
+            may_go_on = bool(self.ended_segments)
+        continuation = self._continuation
+        if continuation is None or not may_go_on or not continuation.survives(error):
+            raise error
+        await self._begin_segment(error)
+        return True
+
+    async def _reissue(self, error: DeepSeekError) -> bool:
+        """Send the request at hand again; False if it may not be."""
+        try:
+            await self._unless_closed(functools.partial(self._call.retry, error, answered=True))
+        except DeepSeekError as exc:
+            if exc is error:
+                return False
+            self._complete_error(exc)
+            raise
         if self.on_reissue is not None:
             self.on_reissue()
         self._begin_anew()
+        if self._continuation is not None:
+            self._continuation.begin_anew()
         if not self.ended_segments:
             self.accumulator = self._format.accumulator(self._accumulate)
-        self._response = await self._call.open()
-        self._raise_if_closed()
-        return False
-
-    def _survives(self, error: DeepSeekError) -> bool:
-        return self._continuation is not None and self._continuation.survives(error)
-
-    def _complete_error(self, error: DeepSeekError) -> None:
-        """Tell an error what is known of the call."""
-        if isinstance(error, APIError):
-            self._call.redact(error)
-            error.attempts = self._call.attempts
-            if self._call.info is not None:
-                error.request_id = self._call.info.request_id
-        if isinstance(error, StreamError | APITimeoutError):
-            error.partial = self.partial()
+        await self._open_again()
+        return True
 
     async def _begin_segment(self, error: DeepSeekError | None = None) -> None:
         """Go on with the answer by another request.
@@ -366,9 +337,8 @@ class ChunkReader(Generic[C, R]):
         continuation, call = self._continuation, self._call
         assert continuation is not None
         self._record()
-        segment = continuation.end_segment(
-            None if call.info is None else call.info.request_id, call.attempts
-        )
+        info = self._answered_before = call.info
+        segment = continuation.end_segment(None if info is None else info.request_id, call.attempts)
         accumulator = self.accumulator
         call.ask_instead(
             continuation.url, continuation.body(accumulator.content, accumulator.reasoning)
@@ -378,17 +348,25 @@ class ChunkReader(Generic[C, R]):
         )
         self._begin_anew()
         self._has_data = False
+        if not at_once:
+            # The server has trouble: not to be asked in a hurry.
+            await self._unless_closed(functools.partial(call.pause, error, continuation.failures))
+        await self._open_again()
+
+    async def _open_again(self) -> None:
+        """Send a request after the first.
+
+        Raises:
+            DeepSeekError: With what there is of the answer, if there is any.
+        """
         try:
-            if not at_once:
-                # The server has trouble: not to be asked in a hurry.
-                await call.pause(error, len(continuation.segments))
-                self._raise_if_closed()
-            self._response = await call.open()
+            self._response = await self._unless_closed(self._call.open)
         except APIError as exc:
-            if self._error is not None or isinstance(exc, StreamError | APITimeoutError):
+            if isinstance(exc, StreamError | APITimeoutError):
                 self._complete_error(exc)
-                raise
-            raise self._cannot_go_on(exc) from exc
+            elif self.ended_segments:
+                raise self._cannot_go_on(exc) from exc
+            raise
         self._raise_if_closed()
 
     def _cannot_go_on(self, cause: APIError) -> StreamInterruptedError:
@@ -403,16 +381,46 @@ class ChunkReader(Generic[C, R]):
         error.retryable = cause.retryable
         return error
 
+    def _complete_error(self, error: DeepSeekError) -> None:
+        """Tell an error what is known of the call."""
+        if isinstance(error, APIError):
+            self._call.redact(error)
+            error.attempts = self._call.attempts
+            if self._call.info is not None:
+                error.request_id = self._call.info.request_id
+        if isinstance(error, StreamError | APITimeoutError):
+            error.partial = self.partial()
+
     def _begin_anew(self) -> None:
         """Prepare for the bytes of another response."""
         self._earlier_comments += self._decoder.queued_comments
         self._decoder = ChunkDecoder(self._format.chunk, self._max_event_size)
         self._stray.clear()
 
+    async def _unless_closed(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Wait for a step before there is a response, or until another task closes the stream.
+
+        Nothing is sent for nobody, and no place is waited for.
+        """
+        self._raise_if_closed()
+        try:
+            async with asyncio.timeout(None) as timeout:
+                self._waiting = (asyncio.get_running_loop(), timeout)
+                return await step()
+        except TimeoutError:
+            self._raise_if_closed()
+            raise
+        finally:
+            self._waiting = None
+
+    def _stop_waiting(self, waiting: tuple[asyncio.AbstractEventLoop, asyncio.Timeout]) -> None:
+        if self._waiting is waiting:
+            waiting[1].reschedule(0)
+
     def _raise_if_closed(self) -> None:
         """Stop if another task has closed the stream while this one waited."""
         if self._error is not None:
-            raise copy.copy(self._error)
+            raise copy.copy(self._error) from None
 
     def partial(self) -> R | None:
         """Return what has been delivered; None before the first chunk."""
@@ -436,11 +444,3 @@ class ChunkReader(Generic[C, R]):
             attempts=self._call.attempts,
             partial=self.partial(),
         )
-
-
-def _server_error(where: str, body: object) -> StreamServerError:
-    error = StreamServerError(
-        f"the server reported an error {where}: {error_message(body)}", body=body
-    )
-    error.retryable = is_retryable(body)
-    return error

@@ -116,11 +116,15 @@ class _Account:
         self.current = _Tally({})
         self.start = self.end = at
 
-    def turn(self, model: str, at: datetime, prices: PriceTable) -> None:
-        """Go on with the tally that a moment belongs to."""
+    def tally(self, model: str, at: datetime, prices: PriceTable) -> _Tally:
+        """Return the tally that a moment belongs to."""
+        if self.start <= at < self.end:
+            return self.current
         period = prices.period(model, at)
+        tally = self.tallies.setdefault(tuple(period.rates.items()), _Tally(period.rates))
         self.start, self.end = period.start, period.end
-        self.current = self.tallies.setdefault(tuple(period.rates.items()), _Tally(period.rates))
+        self.current = tally
+        return tally
 
 
 class UsageTotals(Mapping[str, ModelTotals]):
@@ -132,7 +136,8 @@ class UsageTotals(Mapping[str, ModelTotals]):
 
     def __init__(self, prices: PriceTable | None = None) -> None:
         self._prices = PRICES if prices is None else prices
-        # Reentrant: a stream that is finalized while one records may record itself.
+        # Reentrant: a stream that is finalized while one records records itself, wherever that
+        # one is. So what is looked up is taken from what others may have put there meanwhile.
         self._lock = threading.RLock()
         self._accounts: dict[str, _Account] = {}
 
@@ -151,16 +156,14 @@ class UsageTotals(Mapping[str, ModelTotals]):
         with self._lock:
             account = self._accounts.get(model)
             if account is None:
-                account = self._accounts[model] = _Account(at)
+                account = self._accounts.setdefault(model, _Account(at))
             if usage is None:
                 account.without_usage += 1
                 return
-            if not account.start <= at < account.end:
-                account.turn(model, at, self._prices)
             hit, miss = usage.prompt_cache_hit_tokens, usage.prompt_cache_miss_tokens
             if hit is None or miss is None:
                 hit, miss = billed_prompt(usage)
-            tally = account.current
+            tally = account.tally(model, at, self._prices)
             tally.requests += 1
             tally.prompt += usage.prompt_tokens
             tally.completion += usage.completion_tokens

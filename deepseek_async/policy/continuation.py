@@ -22,6 +22,9 @@ from deepseek_async.types.usage import Usage, add_usage
 # Finish reasons of an answer that the server gave up.
 _GIVEN_UP = frozenset({"insufficient_system_resource", "aborted"})
 
+# Failures that keep the end of the bytes away, and say nothing else.
+_WITHOUT_AN_END = ("cut", "stall")
+
 
 class Continuation:
     """Joins the segments of one answer.
@@ -50,12 +53,28 @@ class Continuation:
         self._usage: Usage | None = None
         self._earlier: Usage | None = None
         self._id = ""
-        self._is_whole = True
+        # Neither several answers nor the beginning of a tool call can be sent back to be
+        # continued.
+        self._is_single = True
+        self._has_calls = False
+        self._is_over = False
 
     @property
     def usage(self) -> Usage | None:
         """Token counts of the segment at hand alone."""
         return self._usage
+
+    @property
+    def failures(self) -> int:
+        """How often the answer went on after something had failed."""
+        return sum(segment.continued_after != "length" for segment in self.segments)
+
+    def begin_anew(self) -> None:
+        """Take note that what came of the segment at hand is void: it is asked for again."""
+        self._usage = None
+        self._is_single, self._has_calls, self._is_over = True, False, False
+        if not self.segments:
+            self._id = ""
 
     def pass_on(self, chunks: Iterable[ChatCompletionChunk], *, has_data: bool) -> None:
         """Make the chunks of a segment part of one answer.
@@ -74,18 +93,21 @@ class Continuation:
                 self._usage = chunk.usage
                 chunk.usage = add_usage(self._earlier, chunk.usage)
             for choice in chunk.choices:
-                # Neither the beginning of a tool call nor one of several answers can be sent
-                # back to be continued.
-                if choice.index != 0 or choice.delta.tool_calls:
-                    self._is_whole = False
-                elif choice.finish_reason is not None and self._outlives(
-                    choice.finish_reason, has_data=has_data
-                ):
+                if choice.index != 0:
+                    self._is_single = False
+                    continue
+                if choice.delta.tool_calls:
+                    self._has_calls = True
+                if choice.finish_reason is None:
+                    continue
+                if self._outlives(choice.finish_reason, has_data=has_data):
                     self.reason = self._finish_reason = choice.finish_reason
                     choice.finish_reason = None
+                else:
+                    self._is_over = True
 
     def _outlives(self, finish_reason: str, *, has_data: bool) -> bool:
-        if not self._is_whole:
+        if self._is_over or self._has_calls or not self._is_single:
             return False
         if finish_reason == "length":
             # Nothing at all before the limit means that more attempts would bring nothing.
@@ -94,16 +116,29 @@ class Continuation:
 
     def survives(self, error: DeepSeekError) -> bool:
         """Tell whether the answer goes on after its segment failed."""
-        if self.reason is not None:
-            # It had ended already but for the end of its bytes.
-            return isinstance(error, StreamInterruptedError | IdleTimeoutError)
-        if not self._is_whole or self._failures_left <= 0:
-            return False
         reason = _reason_of(error)
         if reason is None:
             return False
+        if self.reason is not None and reason in _WITHOUT_AN_END:
+            # It had ended already but for the end of its bytes.
+            return True
+        if self._is_over or self._has_calls or not self._is_single or self._failures_left <= 0:
+            return False
         self.reason = reason
         return True
+
+    def completes(self, error: DeepSeekError) -> bool:
+        """Tell whether only the end of the bytes got lost, of an answer that was complete.
+
+        Without ``resume`` that counts as a failure. To go on with such an answer would cost a
+        request, and could only add to it what does not belong there.
+        """
+        return (
+            self._is_over
+            and self._is_single
+            and self._failures_left > 0
+            and _reason_of(error) in _WITHOUT_AN_END
+        )
 
     def end_segment(self, request_id: str | None, attempts: int) -> Segment:
         """Close the segment at hand and begin the next.

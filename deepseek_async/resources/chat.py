@@ -33,6 +33,7 @@ from deepseek_async.wire.codec import encode_request
 from deepseek_async.wire.requests import (
     PARSE_PARAMETERS,
     TOOL_RUN_PARAMETERS,
+    ReasoningReplay,
     chat_request,
     check_parameters,
     continued,
@@ -238,11 +239,17 @@ class ChatCompletions:
         from deepseek_async.tools import ToolRunner
 
         check_parameters(params, "run_tools", TOOL_RUN_PARAMETERS)
+        each = cast("ChatParams", dict(params))
+        settings = self._caller.settings
+        if each.setdefault("reasoning_replay", settings.reasoning_replay) == "keep":
+            # An answer that came without reasoning must not be refused in the next turn. Of no
+            # effect where there is some, or none is required.
+            each["reasoning_replay"] = "backfill" if settings.dialect == "deepseek" else "keep"
         return ToolRunner(
             stream=self.stream,
             create=self.create,
             tools=tools,
-            params=cast("ChatParams", params),
+            params=each,
             streamed=stream,
             max_turns=max_turns,
             tool_timeout=tool_timeout,
@@ -266,12 +273,12 @@ class ChatCompletions:
         if not stream and fields.pop("stream", False):
             raise PreflightError("extra_body asks for a stream; pass stream=True instead")
         settings = self._caller.settings
-        replay = check_choice(
+        replay: ReasoningReplay = check_choice(
             "reasoning_replay",
             options.get("reasoning_replay", settings.reasoning_replay),
             REPLAY_CHOICES,
         )
-        preflight = check_choice(
+        preflight: Literal["on", "off"] = check_choice(
             "preflight", options.get("preflight", settings.preflight), PREFLIGHT_CHOICES
         )
         request = chat_request(
@@ -297,7 +304,11 @@ class ChatCompletions:
         return bool(asked) and self._caller.settings.dialect == "deepseek"
 
     def _continuation(
-        self, body: bytes, extra: dict[str, Any], options: ChatOptions, preflight: str
+        self,
+        body: bytes,
+        extra: dict[str, Any],
+        options: ChatOptions,
+        preflight: Literal["on", "off"],
     ) -> Continuation | None:
         on_length = _times("auto_continue", options)
         on_failure = _times("resume", options)

@@ -182,9 +182,14 @@ def merge_extra_body(
         fields: The parameters of a call, which are changed.
         extra_body: What the call was given to send as well.
         request: The body, whose fields are known.
+
+    Raises:
+        PreflightError: If it is no mapping.
     """
     if not extra_body:
         return {}
+    if not isinstance(cast("object", extra_body), Mapping):
+        raise PreflightError(f"extra_body must be a mapping, got {type(extra_body).__name__}")
     rest = dict(extra_body)
     for name in request.__struct_fields__:
         if name in rest:
@@ -192,29 +197,59 @@ def merge_extra_body(
     return rest
 
 
-def continued(request: ChatRequest, content: str, reasoning: str) -> ChatRequest:
+def continued(body: bytes, content: str, reasoning: str) -> bytes:
     """Build the request that goes on with an answer: what there is of it, as a prefix message.
 
+    All but the end of the messages is copied byte by byte, as the server's prompt cache wants it,
+    whatever has become of the objects that the first request was built from.
+
     Args:
-        request: The request of the answer. A prefix message that it ends with already stays at
-            the beginning of the new one.
+        body: The request of the answer. A prefix message that it ends with already stays at the
+            beginning of the new one.
         content: The answer's text so far.
         reasoning: Its reasoning so far.
     """
     if not content and not reasoning:
-        return request
-    messages = list(request.messages)
-    prefix: dict[str, Any] = {"role": "assistant", "content": content}
-    if reasoning:
-        prefix["reasoning_content"] = reasoning
-    prefix["prefix"] = True
-    if messages and get_field(messages[-1], "prefix") is True:
-        begun = dict(messages.pop())
-        begun["content"] = (begun.get("content") or "") + content
+        return body
+    fields = _members.decode(body)
+    messages = _elements.decode(fields["messages"])
+    if messages and _end.decode(messages[-1]).prefix is True:
+        prefix = _members.decode(messages.pop())
+        prefix["content"] = _longer(prefix.get("content"), content)
         if reasoning:
-            begun["reasoning_content"] = (begun.get("reasoning_content") or "") + reasoning
-        prefix = begun
-    return msgspec.structs.replace(request, messages=[*messages, prefix])
+            prefix["reasoning_content"] = _longer(prefix.get("reasoning_content"), reasoning)
+    else:
+        prefix = {"role": _raw("assistant"), "content": _longer(None, content)}
+        if reasoning:
+            prefix["reasoning_content"] = _longer(None, reasoning)
+        prefix["prefix"] = _raw(True)
+    messages.append(_raw(prefix))
+    fields["messages"] = _raw(messages)
+    return msgspec.json.encode(fields)
+
+
+class _End(msgspec.Struct):
+    """What matters of the last message."""
+
+    prefix: Any = None
+
+
+# JSON as it stands: what goes out again is neither read nor written anew.
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_elements = msgspec.json.Decoder(list[msgspec.Raw])
+_end = msgspec.json.Decoder(_End)
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def _longer(begun: msgspec.Raw | None, more: str) -> msgspec.Raw:
+    """Append to a text, or to a list of parts; null and nothing are a text without length."""
+    text = None if begun is None else msgspec.json.decode(begun)
+    if isinstance(text, list):
+        return _raw([*cast("list[Any]", text), {"type": "text", "text": more}])
+    return _raw((text or "") + more)
 
 
 def thinks(request: ChatRequest) -> bool:

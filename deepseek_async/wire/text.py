@@ -29,7 +29,10 @@ class TextBuilder:
     def text(self) -> str:
         """The text so far."""
         if self._blocks or self._pieces:
-            text = "".join([self._text, *self._blocks, *self._pieces])
+            text, self._text = self._text, ""
+            # Python lengthens a text in place if nobody else refers to it: those who look after
+            # each piece would copy all of it each time.
+            text += "".join([*self._blocks, *self._pieces])
             self._blocks.clear()
             self._pieces.clear()
             self._text = text

@@ -1005,3 +1005,19 @@ async def test_a_tool_starts_when_it_is_its_turn() -> None:
 async def test_answers_are_completions() -> None:
     async with simulated(Reply("Hello")) as (_, client):
         assert isinstance(await run_tools(client, tools=[]).until_done(), ChatCompletion)
+
+
+async def test_an_answer_without_reasoning_is_no_dead_end() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": "", "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    bare = Reply(body={"id": "1", "model": "deepseek-flash", "choices": [choice]})
+
+    def f() -> str:
+        return "1"
+
+    async with simulated(bare, Reply("One.")) as (sim, client):
+        run = run_tools(client, tools=[tool(f)], streamed=False)
+        assert (await run.until_done()).choices[0].message.content == "One."
+        sent = [(request.body or {})["messages"][-2:] for request in sim.requests][1]
+    assert sent[0] == {**message, "reasoning_content": ""}

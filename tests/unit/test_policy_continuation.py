@@ -27,7 +27,9 @@ from deepseek_async.types.usage import Usage
 
 
 def continuation(*, on_length: int = 1, on_failure: int = 1) -> Continuation:
-    return Continuation(lambda _content, _reasoning: b"", "url", on_length=on_length, on_failure=on_failure)
+    return Continuation(
+        lambda _content, _reasoning: b"", "url", on_length=on_length, on_failure=on_failure
+    )
 
 
 def chunk(
@@ -133,9 +135,58 @@ def test_failures_that_are_survived(error: DeepSeekError, reason: str | None) ->
         assert not plan.survives(error), "once was all"
 
 
-def test_a_cut_behind_a_finish_reason_changes_nothing() -> None:
+def test_a_cut_behind_the_limit_changes_nothing() -> None:
     plan = continuation(on_failure=0)
     plan.pass_on([chunk("length")], has_data=True)
     assert plan.survives(StreamInterruptedError())
+    assert plan.survives(ProgressTimeoutError())
     assert not plan.survives(TotalTimeoutError())
+    assert not plan.survives(server_error(retryable=True))
     assert plan.end_segment(None, 1).continued_after == "length"
+
+
+def test_an_error_behind_the_limit_takes_a_resumption() -> None:
+    plan = continuation()
+    plan.pass_on([chunk("length")], has_data=True)
+    assert not plan.survives(server_error(retryable=False))
+    assert plan.survives(server_error(retryable=True))
+    assert plan.failures == 0
+    assert plan.end_segment(None, 1).continued_after == "server_error"
+    assert plan.failures == 1
+
+
+@pytest.mark.parametrize("reason", ["stop", "tool_calls", "content_filter"])
+def test_a_cut_behind_the_end_completes(reason: str) -> None:
+    plan = continuation()
+    assert not plan.completes(StreamInterruptedError())
+    plan.pass_on([chunk(reason, tool_calls=[ToolCallDelta(index=0)])], has_data=True)
+    assert plan.completes(StreamInterruptedError())
+    assert plan.completes(IdleTimeoutError())
+    assert not plan.completes(TotalTimeoutError())
+    assert not plan.completes(server_error(retryable=True))
+    assert not plan.survives(server_error(retryable=True))
+    plan.pass_on([chunk(index=1)], has_data=True)
+    assert not plan.completes(StreamInterruptedError())
+
+
+def test_without_resumptions_a_cut_behind_the_end_is_a_failure() -> None:
+    plan = continuation(on_failure=0)
+    plan.pass_on([chunk("stop")], has_data=True)
+    assert not plan.completes(StreamInterruptedError())
+
+
+def test_what_is_asked_for_again_begins_anew() -> None:
+    plan = continuation()
+    void = chunk("stop", index=0, usage=Usage(total_tokens=9), tool_calls=[ToolCallDelta()])
+    plan.pass_on([void, chunk(index=1)], has_data=False)
+    plan.begin_anew()
+    assert plan.usage is None
+    first = chunk("length")
+    first.id = "2"
+    plan.pass_on([first], has_data=True)
+    assert (first.id, plan.reason) == ("2", "length")
+    plan.end_segment(None, 1)
+    plan.begin_anew()
+    second = chunk("stop")
+    plan.pass_on([second], has_data=True)
+    assert second.id == "2", "segments before stay"

@@ -25,6 +25,7 @@ THOUGHT = {**ANSWER, "reasoning_content": "Hm"}
 PREFIX = {"role": "assistant", "content": "It", "prefix": True}
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 OTHER_CALL = {**CALL, "id": "c2"}
+SEARCH = {"id": "s1", "type": "deepseek_web_search", "deepseek_web_search": {"query": "q"}}
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "31"}
 OTHER_RESULT = {**RESULT, "tool_call_id": "c2"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
@@ -160,6 +161,11 @@ REFUSED: dict[str, tuple[ChatRequest, str, str]] = {
         chat(USER, called({"id": "c1", "type": "function", "name": "f"}), RESULT),
         "messages[1].tool_calls[0].function.name",
         "must be text",
+    ),
+    "answer to a call that is none of the server's": (
+        chat(USER, called(SEARCH), RESULT),
+        "messages[2].tool_call_id",
+        "is not an open call",
     ),
     "arguments that are an object": (
         chat(USER, changed(CALL, arguments={"city": "Ulm"}), RESULT),
@@ -490,6 +496,11 @@ ACCEPTED: dict[str, ChatRequest] = {
     "numbers of other types": chat(max_tokens=9.0, temperature=Decimal("0.5"), thinking=OFF),
     "longest user": chat(user_id="u" * 512),
     "user of all characters": chat(user_id="aZ_-9"),
+    "call to a tool of the server's": chat(USER, called(SEARCH), USER),
+    "calls to tools of both": chat(USER, called(SEARCH, CALL), RESULT, ANSWER),
+    "call to a tool of the server's, answered": chat(
+        USER, called(SEARCH, CALL), RESULT, {**RESULT, "tool_call_id": "s1"}, ANSWER
+    ),
     "null user": chat(user_id=None),
     "128 tools": chat(tools=[tool()] * 128),
     "longest name": chat(tools=[tool("f" * 64)]),

@@ -4,6 +4,7 @@ import threading
 import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -229,3 +230,28 @@ def test_many_requests_take_no_more_memory_than_few() -> None:
     tracemalloc.stop()
     assert held < 20_000
     assert totals.requests == 2200
+
+
+def test_a_stream_finalized_while_another_records_is_not_lost() -> None:
+    totals = UsageTotals()
+
+    class Finalizing:
+        """Token counts at whose sight the garbage collector finds another stream."""
+
+        prompt_tokens, completion_tokens = USAGE.prompt_tokens, USAGE.completion_tokens
+        prompt_cache_miss_tokens = USAGE.prompt_cache_miss_tokens
+        completion_tokens_details = None
+
+        @property
+        def prompt_cache_hit_tokens(self) -> int | None:
+            totals.record(FLASH, USAGE, at=PEAK)
+            return USAGE.prompt_cache_hit_tokens
+
+    seen: Any = Finalizing()
+    totals.record(FLASH, seen, at=OFF_PEAK)
+    totals.record(FLASH, USAGE, at=OFF_PEAK)
+    peak, off_peak = (USAGE.cost(FLASH, at=at) for at in (PEAK, OFF_PEAK))
+    assert peak is not None
+    assert off_peak is not None
+    assert totals.requests == 3
+    assert totals.cost() == peak + 2 * off_peak

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.json import encode
 
 from deepseek_async.errors import PreflightError
 from deepseek_async.policy.dialect import Dialect
@@ -400,13 +401,14 @@ def test_it_is_filled_in_only_where_it_is_required(params: dict[str, Any]) -> No
 
 
 def gone_on(messages: list[Any], content: str, reasoning: str = "") -> list[Any]:
-    params = {"model": "m", "messages": messages}
-    request = chat_request(params, stream=True, dialect="deepseek")
-    further = continued(request, content, reasoning)
-    fields: dict[str, Any] = json.loads(encode_request(further, None))
-    assert (fields["model"], fields["stream"]) == ("m", True)
-    assert request.messages == messages, "the request itself stays as it was"
-    sent: list[Any] = fields["messages"]
+    params = {"model": "m", "messages": messages, "temperature": 1.0}
+    body = encode_request(chat_request(params, stream=True, dialect="deepseek"), {"x": {"b": 1}})
+    further = continued(body, content, reasoning)
+    # Up to the last message at least, not a byte is different.
+    unchanged = body[: body.index(encode(messages[-1]))]
+    assert further.startswith(unchanged)
+    assert further.endswith(b'"stream":true,"temperature":1.0,"x":{"b":1}}')
+    sent: list[Any] = json.loads(further)["messages"]
     return sent
 
 
@@ -433,3 +435,16 @@ def test_a_prefix_that_was_there_stays_at_the_beginning() -> None:
     thought = {**begun, "reasoning_content": "q"}
     assert gone_on([thought], "b", "r") == [{**thought, "content": "ab", "reasoning_content": "qr"}]
     assert gone_on([thought], "b") == [{**thought, "content": "ab"}]
+
+
+def test_a_prefix_in_parts_gets_another_part() -> None:
+    part = {"type": "text", "text": "a"}
+    begun = {"role": "assistant", "content": [part], "prefix": True}
+    more = {"type": "text", "text": "b"}
+    assert gone_on([begun], "b") == [{**begun, "content": [part, more]}]
+
+
+def test_extra_body_must_be_a_mapping() -> None:
+    wrong: Any = "n=1"
+    with pytest.raises(PreflightError, match="extra_body must be a mapping, got str"):
+        merge_extra_body({}, wrong, ChatRequest)

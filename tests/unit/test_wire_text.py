@@ -1,3 +1,6 @@
+import sys
+import tracemalloc
+
 import pytest
 
 from deepseek_async.wire.text import TextBuilder
@@ -30,6 +33,25 @@ def test_text_can_be_read_and_go_on(count: int) -> None:
     assert text.text == "a" * count
     text.append("b")
     assert text.text == text.text == "a" * count + "b"
+
+
+def test_a_text_that_is_read_after_each_piece_is_not_copied_each_time() -> None:
+    if sys.gettrace() is not None:
+        pytest.skip("while it is traced, Python copies")
+    tracemalloc.start()
+    try:
+        text = built(["a" * 4_000_000])
+        for _ in range(100):
+            text.append("b")
+            assert text.text.endswith("b")
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        text.append("c")
+        assert text.text.endswith("c")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < 100_000
 
 
 def test_text_is_none_until_a_piece_comes() -> None:

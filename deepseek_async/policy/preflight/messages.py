@@ -48,9 +48,10 @@ def check_messages(messages: Sequence[Mapping[str, Any]], *, needs_reasoning: bo
             if type(content) is not str:
                 _check_content(role, content, index)
             call_id = message.get("tool_call_id")
-            if call_id not in waiting:
+            if call_id in waiting:
+                waiting.remove(call_id)
+            elif asked_at < 0 or not _is_of_server(messages[asked_at], call_id):
                 _refuse_answer(call_id, waiting, index)
-            waiting.remove(call_id)
         else:
             if waiting:
                 _refuse_unanswered(asked_at, waiting)
@@ -167,25 +168,34 @@ def _ids_of(calls: object, index: int) -> list[str]:
     where = f"messages[{index}].tool_calls"
     if not isinstance(calls, list | tuple):
         raise PreflightError(f"{where} must be a list, got {type(calls).__name__}")
-    return [_id_of(call, where, number) for number, call in enumerate(cast("Sequence[Any]", calls))]
+    found = [
+        _id_of(call, where, number) for number, call in enumerate(cast("Sequence[Any]", calls))
+    ]
+    # Hardly ever: one look at all of them costs less than one at each.
+    if None in found:
+        return [call_id for call_id in found if call_id is not None]
+    return cast("list[str]", found)
 
 
-def _id_of(call: Any, where: str, number: int) -> str:
+def _id_of(call: Any, where: str, number: int) -> str | None:
     # Not type(): type checkers would want a cast, which costs as much as the rest.
     if call.__class__ is dict and (function := call.get("function")).__class__ is dict:
         # The usual case: histories have hundreds of calls.
         call_id = call.get("id")
         if (
             type(call_id) is str
-            and type(call.get("type")) is str
+            and call.get("type") == "function"
             and type(function.get("name")) is str
             and type(function.get("arguments")) is str
         ):
             return call_id
-    function = get_field(call, "function")
+    function, kind = get_field(call, "function"), get_field(call, "type")
+    if function is None and isinstance(kind, str) and kind != "function":
+        # A tool of the server's own, which answers it as well; not documented.
+        return None
     where = f"{where}[{number}]"
     for name, value in (
-        ("type", get_field(call, "type")),
+        ("type", kind),
         ("function.name", get_field(function, "name")),
         ("id", get_field(call, "id")),
     ):
@@ -194,6 +204,15 @@ def _id_of(call: Any, where: str, number: int) -> str:
     hint = "; encode them with json.dumps, or keep the text as it came"
     require(f"{where}.function.arguments", get_field(function, "arguments"), TEXT, hint=hint)
     return cast("str", get_field(call, "id"))
+
+
+def _is_of_server(message: Mapping[str, Any], call_id: object) -> bool:
+    """Tell whether a call of an assistant message goes to a tool of the server's own."""
+    calls = message.get("tool_calls")
+    return isinstance(calls, list | tuple) and any(
+        get_field(call, "id") == call_id and get_field(call, "function") is None
+        for call in cast("Sequence[Any]", calls)
+    )
 
 
 def _refuse_answer(call_id: object, waiting: Sequence[str], index: int) -> NoReturn:

@@ -255,6 +255,7 @@ def _check_user_id(user_id: str) -> None:
         raise PreflightError(
             f"user_id may have at most {_MAX_USER_ID} characters, got {len(user_id)}"
         )
+    # The documented characters. The server has been seen to let a space pass.
     if (odd := _not_in_user_ids(user_id)) is not None:
         raise PreflightError(
             f'user_id may hold letters, digits, "_" and "-", got {odd[0]!r} at position '
