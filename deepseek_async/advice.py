@@ -1,6 +1,6 @@
 """Warnings that point at the line of the user's program that caused them."""
 
-import sys
+import inspect
 import warnings
 from collections.abc import Iterable
 from types import FrameType
@@ -18,8 +18,8 @@ def advise(texts: Iterable[str]) -> None:
 
 def _frames_of_ours() -> int:
     """Return how many frames below the caller's belong to the library."""
-    count = 0
-    frame: FrameType | None = sys._getframe(1)
+    count = -1
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None and (frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE):
         count += 1
         frame = frame.f_back

@@ -310,6 +310,8 @@ class ChatCompletions:
         options: ChatOptions,
         preflight: Literal["on", "off"],
     ) -> Continuation | None:
+        if not options:
+            return None
         on_length = _times("auto_continue", options)
         on_failure = _times("resume", options)
         if not on_length and not on_failure:

@@ -54,15 +54,19 @@ class Parameters(NamedTuple):
     """Names of keyword arguments."""
 
     required: frozenset[str]
-    optional: frozenset[str]
+    every: frozenset[str]
 
 
-CHAT_PARAMETERS = Parameters(ChatParams.__required_keys__, ChatParams.__optional_keys__)
-TOOL_RUN_PARAMETERS = Parameters(ToolRunParams.__required_keys__, ToolRunParams.__optional_keys__)
-PARSE_PARAMETERS = Parameters(
+def _parameters(required: frozenset[str], optional: frozenset[str]) -> Parameters:
+    return Parameters(required, required | optional)
+
+
+CHAT_PARAMETERS = _parameters(ChatParams.__required_keys__, ChatParams.__optional_keys__)
+TOOL_RUN_PARAMETERS = _parameters(ToolRunParams.__required_keys__, ToolRunParams.__optional_keys__)
+PARSE_PARAMETERS = _parameters(
     CommonChatParams.__required_keys__, CommonChatParams.__optional_keys__
 )
-COMPLETION_PARAMETERS = Parameters(
+COMPLETION_PARAMETERS = _parameters(
     CompletionParams.__required_keys__, CompletionParams.__optional_keys__
 )
 
@@ -80,14 +84,16 @@ def check_parameters(
     Raises:
         TypeError: Naming the one that was probably meant.
     """
-    required, optional = known
+    names = params.keys()
+    if known.required <= names <= known.every:
+        return
     for name in params:
-        if name not in optional and name not in required:
+        if name not in known.every:
             raise TypeError(
                 f"{function}() got an unexpected keyword argument {name!r}; "
-                f"{_hint(name, required | optional)}"
+                f"{_hint(name, known.every)}"
             )
-    for name in sorted(required):
+    for name in sorted(known.required):
         if name not in params:
             raise TypeError(f"{function}() missing the keyword argument {name!r}")
 

@@ -32,8 +32,7 @@ def test_what_was_answered_is_not_refused() -> None:
         fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if "messages" not in fields:
             continue
-        known = CHAT_PARAMETERS.required | CHAT_PARAMETERS.optional
-        params = {name: value for name, value in fields.items() if name in known}
+        params = {name: value for name, value in fields.items() if name in CHAT_PARAMETERS.every}
         request = chat_request(params, stream=bool(fields.get("stream")), dialect="deepseek")
         # They are of times when these were no old names.
         assert all("was retired" in warning for warning in check_chat(request)), path.name
