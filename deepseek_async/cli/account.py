@@ -9,10 +9,13 @@ from deepseek_async.cli.failures import FAILED, FINE
 from deepseek_async.cli.screen import Screen
 
 
-async def show_models(target: Target, screen: Screen) -> int:
-    """List the models that the key may use."""
+async def show_models(target: Target, screen: Screen, *, json: bool = False) -> int:
+    """List the models that the key may use, as a table or as the server's JSON."""
     async with connect(target) as connection:
         models = await connection.client.models.list()
+    if json:
+        screen.write(f"{models.to_json(indent=2)}\n")
+        return FINE
     table = _table("model", "owned by")
     for model in models:
         table.add_row(_cell(model.id), _cell(model.owned_by or ""))
@@ -20,10 +23,17 @@ async def show_models(target: Target, screen: Screen) -> int:
     return FINE
 
 
-async def show_balance(target: Target, screen: Screen) -> int:
-    """Show what the account has left; fails if that doesn't suffice for requests."""
+async def show_balance(target: Target, screen: Screen, *, json: bool = False) -> int:
+    """Show what the account has left, as a table or as the server's JSON.
+
+    Fails if that doesn't suffice for requests.
+    """
     async with connect(target) as connection:
         balance = await connection.client.user.balance()
+    if json:
+        # What to think of it, is_available tells.
+        screen.write(f"{balance.to_json(indent=2)}\n")
+        return FINE if balance.is_available else FAILED
     table = _table("currency", "total", "granted", "topped up", numbers=True)
     for info in sorted(balance.balance_infos, key=lambda info: info.currency):
         amounts = (info.total_balance, info.granted_balance, info.topped_up_balance)

@@ -1,24 +1,49 @@
 """One streamed answer on the screen."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import Unpack
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from rich.text import Text
 
 from deepseek_async import (
+    ArgumentsDeltaEvent,
     ChatCompletion,
+    ChatCompletionMessage,
     ChatParams,
     ContentDeltaEvent,
+    MessageParam,
     QueuedEvent,
     ReasoningDeltaEvent,
+    ResumedEvent,
+    Tool,
+    ToolDoneEvent,
+    ToolRunner,
+    ToolRunnerEvent,
+    ToolStartedEvent,
+    TurnDoneEvent,
 )
 from deepseek_async.cli.clean import one_line
 from deepseek_async.cli.connection import Connection
 from deepseek_async.cli.meter import Meter, Reading
 from deepseek_async.cli.prose import Prose, RawText
 from deepseek_async.cli.screen import Screen, StatusLine
+from deepseek_async.cli.tool_calls import WAITING, ToolRunView
+from deepseek_async.errors import (
+    ContentFilterFinishReasonError,
+    InterruptedFinishReasonError,
+    LengthFinishReasonError,
+)
 
+if TYPE_CHECKING:
+    from deepseek_async.types.params import ToolRunParams
+
+_SHORTENED = (
+    LengthFinishReasonError,
+    ContentFilterFinishReasonError,
+    InterruptedFinishReasonError,
+)
 _COMPLETE = frozenset({"stop", "tool_calls", None})
 
 
@@ -32,10 +57,21 @@ class AnswerView:
         screen: Where to.
         reasoning: Whether to show the reasoning.
         together: Whether both go to stdout even if that is no terminal.
+        json: Whether the answer is JSON, which has no Markdown, and of which a file or pipe gets
+            nothing here: whoever reads it wants all or none.
     """
 
-    def __init__(self, screen: Screen, *, reasoning: bool = True, together: bool = False) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        *,
+        reasoning: bool = True,
+        together: bool = False,
+        json: bool = False,
+    ) -> None:
         self._screen = screen
+        self._is_prose = screen.live and not json
+        self._holds_answer = json and not screen.live
         self._shows_reasoning = reasoning
         self._together = together or screen.live
         self._part: Prose | RawText | None = None
@@ -65,18 +101,34 @@ class AnswerView:
                 console.print()
                 if not self._screen.live and self._together:
                     self._label("Answer:")
-            self._part = Prose(self._screen) if self._screen.live else RawText(self._screen)
-        assert self._part is not None
-        self._part.feed(delta)
+            self._part = self._new_answer()
+        if self._part is not None:
+            self._part.feed(delta)
 
     def finish(self) -> None:
         """End the line that is being written."""
         if self._part is not None:
             self._part.finish()
 
+    def next_turn(self) -> None:
+        """End what is being written; what comes is another answer with its own reasoning."""
+        self.finish()
+        self._part = None
+        self._in_answer = False
+
+    def _new_answer(self) -> Prose | RawText | None:
+        if self._holds_answer:
+            return None
+        return Prose(self._screen) if self._is_prose else RawText(self._screen)
+
     def _label(self, text: str) -> None:
         console = self._screen.console if self._together else self._screen.notes
         console.print(Text(text))
+
+
+def early_end(finish_reason: str | None) -> str | None:
+    """Return why an answer is not all the model had to say; None if it is."""
+    return None if finish_reason in _COMPLETE else one_line(str(finish_reason), 60)
 
 
 @dataclass(frozen=True)
@@ -86,61 +138,125 @@ class Answer:
     completion: ChatCompletion
     reading: Reading
 
+    messages: list[MessageParam] = field(default_factory=list[MessageParam])
+    """What it adds to the conversation: itself, and before it the calls of tools."""
+
     @property
     def shortened(self) -> str | None:
         """Why the answer is not all the model had to say; None if it is."""
         choices = self.completion.choices
-        reason = choices[0].finish_reason if choices else None
-        return None if reason in _COMPLETE else one_line(str(reason), 60)
+        return early_end(choices[0].finish_reason) if choices else None
 
 
 class Follower:
-    """Asks for an answer and shows it.
-
-    Attributes:
-        text: The answer's text so far, also after a failure.
-    """
+    """Asks for an answer and shows it."""
 
     def __init__(self, screen: Screen, view: AnswerView) -> None:
         self._view = view
         self._status = StatusLine(screen.notes, live=screen.live)
+        self._calls = ToolRunView(screen, self._status)
         self._pieces: list[str] = []
+        self._runner: ToolRunner | None = None
+        self._given = 0
 
     @property
-    def text(self) -> str:
-        """The answer's text so far."""
-        return "".join(self._pieces)
+    def messages(self) -> list[MessageParam]:
+        """What has been added to the conversation so far, also after a failure."""
+        added = [] if self._runner is None else self._runner.messages[self._given :]
+        if self._pieces:
+            added.append({"role": "assistant", "content": "".join(self._pieces)})
+        return added
 
-    async def follow(self, connection: Connection, **params: Unpack[ChatParams]) -> Answer:
+    async def follow(
+        self,
+        connection: Connection,
+        functions: Sequence[Tool[..., Any]] = (),
+        /,
+        **params: Unpack[ChatParams],
+    ) -> Answer:
         """Send the request and show what comes.
+
+        Args:
+            connection: Where to ask.
+            functions: What the model may call; it is run here.
+            **params: Of the request.
 
         Raises:
             DeepSeekError: If the answer does not come to its end; what came has been shown.
         """
         meter = Meter(asyncio.get_running_loop().time)
-        self._status.show("waiting for the first token")
+        self._status.show(WAITING)
         try:
+            if functions:
+                return await self._run_tools(
+                    connection, functions, meter, cast("ToolRunParams", params)
+                )
             async with connection.client.chat.completions.stream(**params) as stream:
                 async for event in stream:
-                    match event:
-                        case QueuedEvent():
-                            self._status.show(
-                                "waiting in the server's queue", elapsed=event.elapsed
-                            )
-                        case ReasoningDeltaEvent():
-                            self._status.clear()
-                            meter.tick()
-                            self._view.reasoning(event.delta)
-                        case ContentDeltaEvent():
-                            self._status.clear()
-                            meter.tick()
-                            self._pieces.append(event.delta)
-                            self._view.content(event.delta)
-                        case _:
-                            pass
+                    self._show(event, meter)
                 completion = stream.completion()
         finally:
             self._status.clear()
             self._view.finish()
-        reading = meter.read(completion.usage, completion.model, priced=connection.priced)
-        return Answer(completion, reading)
+        reading = meter.read(completion.usage, completion, priced=connection.priced)
+        return Answer(completion, reading, [*_messages_of(completion)])
+
+    async def _run_tools(
+        self,
+        connection: Connection,
+        tools: Sequence[Tool[..., Any]],
+        meter: Meter,
+        params: "ToolRunParams",
+    ) -> Answer:
+        self._given = len(list(params["messages"]))
+        shortened: list[ChatCompletionMessage] = []
+        run_tools = connection.client.chat.completions.run_tools
+        async with run_tools(tools=tools, **params) as runner:
+            self._runner = runner
+            try:
+                async for event in runner:
+                    self._show(event, meter)
+            except _SHORTENED as exc:
+                # As it is without tools: what came is the answer, and the meter tells why.
+                shortened = _messages_of(exc.completion)
+                if not shortened or shortened[0].tool_calls:
+                    raise
+        completion = runner.completions[-1]
+        reading = meter.read(runner.usage, *runner.completions, priced=connection.priced)
+        return Answer(completion, reading, [*runner.messages[self._given :], *shortened])
+
+    def _show(self, event: ToolRunnerEvent, meter: Meter) -> None:
+        match event:
+            case QueuedEvent():
+                self._status.show("waiting in the server's queue", elapsed=event.elapsed)
+            case ReasoningDeltaEvent():
+                self._status.clear()
+                meter.tick()
+                self._view.reasoning(event.delta)
+            case ContentDeltaEvent():
+                self._status.clear()
+                meter.tick()
+                self._pieces.append(event.delta)
+                self._view.content(event.delta)
+            case ArgumentsDeltaEvent():
+                meter.tick()
+                # It ends the line, without which nothing can be told.
+                self._view.finish()
+                self._calls.written(event)
+            case ResumedEvent():
+                meter.pause()
+            case TurnDoneEvent():
+                meter.pause()
+                self._pieces.clear()
+                self._view.next_turn()
+            case ToolStartedEvent():
+                self._calls.started(event)
+            case ToolDoneEvent():
+                self._calls.done(event)
+            case _:
+                pass
+
+
+def _messages_of(completion: ChatCompletion | None) -> list[ChatCompletionMessage]:
+    """Return the message of an answer, in a list of its own; none if there is none."""
+    return [] if completion is None else [choice.message for choice in completion.choices[:1]]

@@ -5,42 +5,21 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from deepseek_async import ChatParams, MessageParam
+from deepseek_async import MessageParam
 from deepseek_async.cli.answer import Answer, AnswerView, Follower
+from deepseek_async.cli.asking import ChatOptions
 from deepseek_async.cli.connection import Connection, Target, connect
-from deepseek_async.cli.failures import FAILED, FINE, UsageProblem, describe
-from deepseek_async.cli.meter import meter_line
+from deepseek_async.cli.failures import FAILED, FINE, AnswerProblem, UsageProblem, describe
+from deepseek_async.cli.json_mode import deliver_json
+from deepseek_async.cli.meter import dollars, meter_line
 from deepseek_async.cli.screen import Screen
 from deepseek_async.errors import AuthenticationError, DeepSeekError
 
 _HELP = "/reset forgets the conversation, /exit or Ctrl-D leaves, Ctrl-C stops an answer"
-
-
-@dataclass(frozen=True)
-class ChatOptions:
-    """How answers are asked for and shown."""
-
-    model: str
-    system: str | None = None
-    thinking: bool = True
-    show_reasoning: bool = True
-
-    def params(self, messages: list[MessageParam]) -> ChatParams:
-        """Return the parameters of a request for the next answer."""
-        params: ChatParams = {"model": self.model, "messages": messages}
-        # Thinking is the server's default, and not every host knows the switch.
-        if not self.thinking:
-            params["thinking"] = False
-        return params
-
-    def beginning(self) -> list[MessageParam]:
-        """Return the messages that a conversation begins with."""
-        return [] if self.system is None else [{"role": "system", "content": self.system}]
 
 
 def piped_prompt() -> str | None:
@@ -67,18 +46,30 @@ async def ask_once(
 ) -> int:
     """Ask one question and show the answer."""
     async with connect(target) as connection:
-        view = AnswerView(screen, reasoning=options.show_reasoning)
-        messages = [*options.beginning(), {"role": "user", "content": prompt}]
-        answer = await Follower(screen, view).follow(connection, **options.params(messages))
-        _tell_meter(screen, answer)
+        messages = [*options.beginning(prompt), {"role": "user", "content": prompt}]
+        answer = await _follower(screen, options).follow(
+            connection, options.tools, **options.params(messages)
+        )
+    _conclude(answer, options, screen)
     return FINE
 
 
-def _tell_meter(screen: Screen, answer: Answer) -> None:
-    line = meter_line(answer.reading)
-    if answer.shortened is not None:
-        line = f"{line} · ended early: {answer.shortened}"
-    screen.note(line)
+def _follower(screen: Screen, options: ChatOptions) -> Follower:
+    view = AnswerView(screen, reasoning=options.show_reasoning, json=options.json)
+    return Follower(screen, view)
+
+
+def _conclude(answer: Answer, options: ChatOptions, screen: Screen) -> None:
+    """Hand out the answer's JSON, and tell what the answer took.
+
+    Raises:
+        AnswerProblem: If it should be JSON and isn't.
+    """
+    try:
+        if options.json:
+            deliver_json(answer, screen)
+    finally:
+        screen.note(meter_line(answer.reading, answer.shortened))
 
 
 def read_line(screen: Screen) -> Callable[[], str]:
@@ -132,11 +123,12 @@ def converse(
                 status = conversation.step(read)
             except EOFError:
                 screen.notes.print()
-                return FINE
+                status = FINE
             except KeyboardInterrupt:
                 conversation.interrupt()
                 continue
             if status is not None:
+                conversation.tell_total()
                 return status
 
 
@@ -154,6 +146,7 @@ class _Conversation:
         self._screen = screen
         self._messages = options.beginning()
         self._turn: _Turn | None = None
+        self._answers = 0
 
     def step(self, read: Callable[[], str]) -> int | None:
         """Read one line and do what it says; an exit status ends the conversation."""
@@ -184,12 +177,18 @@ class _Conversation:
             return
         self._portal.call(turn.stop)
         self._screen.note("stopped")
-        if turn.text:
+        if added := turn.messages:
             # It stays part of the conversation: the user has seen it and may refer to it.
-            self._messages.append({"role": "assistant", "content": turn.text})
+            self._messages.extend(added)
         else:
             self._messages.pop()
         self._turn = None
+
+    def tell_total(self) -> None:
+        """Tell what all answers cost, if there were several and it is known."""
+        cost = self._connection.client.usage.cost()
+        if self._answers > 1 and self._connection.priced and cost is not None:
+            self._screen.note(f"{self._answers} answers · {dollars(cost)}")
 
     def _ask(self, prompt: str) -> int | None:
         messages = self._messages
@@ -197,8 +196,9 @@ class _Conversation:
         self._turn = turn = _Turn(self._connection, self._options, self._screen, list(messages))
         outcome = self._portal.call(turn.run)
         self._turn = None
-        if outcome == "done" and turn.message is not None:
-            messages.append(turn.message)
+        if outcome == "done" and turn.messages:
+            self._answers += 1
+            messages.extend(turn.messages)
             return None
         messages.pop()
         # No other question will be answered either.
@@ -219,21 +219,22 @@ class _Turn:
         self._options = options
         self._screen = screen
         self._messages = messages
-        view = AnswerView(screen, reasoning=options.show_reasoning)
-        self._follower = Follower(screen, view)
+        self._follower = _follower(screen, options)
         self._task: asyncio.Task[Answer] | None = None
-        self.message: MessageParam | None = None
+        self._answer: Answer | None = None
 
     @property
-    def text(self) -> str:
-        """The text that has come."""
-        return self._follower.text
+    def messages(self) -> list[MessageParam]:
+        """What the turn adds to the conversation."""
+        return self._follower.messages if self._answer is None else self._answer.messages
 
     async def run(self) -> Literal["done", "failed", "refused"]:
         """Show the answer; failures are shown too."""
         params = self._options.params(self._messages)
         # A task of its own: the thread that waits for this one may be interrupted.
-        self._task = asyncio.create_task(self._follower.follow(self._connection, **params))
+        self._task = asyncio.create_task(
+            self._follower.follow(self._connection, self._options.tools, **params)
+        )
         await asyncio.wait({self._task})
         if self._task.cancelled():
             return "failed"
@@ -242,9 +243,12 @@ class _Turn:
         except DeepSeekError as exc:
             self._screen.note(f"error: {describe(exc)}", "red")
             return "refused" if isinstance(exc, AuthenticationError) else "failed"
-        _tell_meter(self._screen, answer)
-        if answer.completion.choices:
-            self.message = answer.completion.choices[0].message
+        self._answer = answer
+        try:
+            _conclude(answer, self._options, self._screen)
+        except AnswerProblem as exc:
+            # The model may be asked to mend it.
+            self._screen.note(f"error: {describe(exc)}", "red")
         return "done"
 
     async def stop(self) -> None:

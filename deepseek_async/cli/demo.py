@@ -126,7 +126,7 @@ async def _assemble_calls(connection: Connection, options: DemoOptions, screen: 
     finally:
         status.clear()
         view.finish()
-    reading = meter.read(completion.usage, completion.model, priced=connection.priced)
+    reading = meter.read(completion.usage, completion, priced=connection.priced)
     screen.line()
     screen.line(meter_line(reading), "dim")
     return reading

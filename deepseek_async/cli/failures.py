@@ -5,7 +5,7 @@ Exit statuses: 0 fine, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C).
 
 import os
 
-from deepseek_async import ChatCompletion
+from deepseek_async import ChatCompletion, MaxTurnsError
 from deepseek_async.cli.clean import one_line
 from deepseek_async.errors import (
     APIStatusError,
@@ -30,6 +30,10 @@ class UsageProblem(Exception):
     """The command was given what it can't work with."""
 
 
+class AnswerProblem(Exception):
+    """The answer is not what was asked for."""
+
+
 def exit_status(exc: Exception) -> int:
     """Return the exit status for a failure."""
     return WRONG_USAGE if isinstance(exc, UsageProblem | PreflightError) else FAILED
@@ -40,12 +44,19 @@ def describe(exc: Exception) -> str:
     text = str(exc) or type(exc).__name__
     if isinstance(exc, OSError) and exc.strerror:
         text = exc.strerror if exc.filename is None else f"{exc.filename}: {exc.strerror}"
-    if isinstance(exc, DeepSeekError):
+    if isinstance(exc, MaxTurnsError):
+        text = "the model calls tools again and again and gives no answer; ask for less at once"
+    elif isinstance(exc, DeepSeekError):
         text = f"{text}{_received(exc)}{_advice(exc)}"
-    line = one_line(text)
+    line = one_line(in_options(text))
     key = os.environ.get("DEEPSEEK_API_KEY", "").strip()
     # A server, or a proxy before it, may quote the request.
     return line.replace(key, "[API key]") if len(key) >= 8 else line
+
+
+def in_options(text: str) -> str:
+    """Return what the library says to programs as it is said to users of the command line."""
+    return text.replace("thinking=False", "--no-thinking")
 
 
 def _advice(exc: DeepSeekError) -> str:

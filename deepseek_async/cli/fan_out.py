@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from decimal import Decimal
 from statistics import median
 
 import anyio
@@ -17,7 +16,7 @@ from deepseek_async import (
     Usage,
 )
 from deepseek_async.cli.connection import Connection
-from deepseek_async.cli.meter import Meter, Reading
+from deepseek_async.cli.meter import Meter, Reading, total_cost
 from deepseek_async.cli.screen import Screen
 from deepseek_async.errors import AuthenticationError, DeepSeekError, InsufficientBalanceError
 
@@ -64,7 +63,7 @@ class Tally:
             completion_tokens=sum(usage.completion_tokens for usage in usages),
             prompt_cache_hit_tokens=sum(usage.cached_tokens for usage in usages),
         )
-        costs = [reading.cost for reading in self.readings if reading.cost is not None]
+        costs = [reading.cost for reading in self.readings if reading.usage is not None]
         waits = [
             reading.first_token_seconds
             for reading in self.readings
@@ -72,7 +71,7 @@ class Tally:
         ]
         return Reading(
             usage if usages else None,
-            sum(costs, Decimal(0)) if costs else None,
+            total_cost(costs),
             median(waits) if waits else None,
             usage.completion_tokens / self.seconds if usages and self.seconds else None,
         )
@@ -115,9 +114,7 @@ async def _send(connection: Connection, params: ChatParams, tally: Tally) -> Non
     except DeepSeekError as exc:
         tally.failures.append(exc)
     else:
-        tally.readings.append(
-            meter.read(completion.usage, completion.model, priced=connection.priced)
-        )
+        tally.readings.append(meter.read(completion.usage, completion, priced=connection.priced))
 
 
 def _bar(

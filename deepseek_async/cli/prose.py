@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from deepseek_async.cli.clean import printable
-from deepseek_async.cli.screen import Screen
+from deepseek_async.cli.screen import Screen, write
 
 _BULLETS = frozenset({"-", "*", "+"})
 _NUMBER = re.compile(r"\d{1,3}[.)]")
@@ -190,7 +190,7 @@ class RawText:
         """Print ``text``."""
         if text := printable(text):
             self._line_open = not text.endswith("\n")
-            self._console.print(Text(text), end="", soft_wrap=True)
+            write(self._console, text)
 
     def finish(self) -> None:
         """End the line, if one has begun."""

@@ -10,6 +10,8 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
+from deepseek_async.cli.clean import printable
+
 # Longer lines are hard to read.
 _MAX_WIDTH = 100
 
@@ -35,6 +37,9 @@ class Screen:
     live: bool
     """Whether standard output is a terminal on which lines can be redrawn."""
 
+    on_terminal: bool = True
+    """Whether standard output is a terminal of any kind."""
+
     @property
     def aside(self) -> Console:
         """Where goes what is not the answer: not into a file or pipe that takes the answer."""
@@ -48,6 +53,10 @@ class Screen:
     def line(self, text: str = "", style: str = "") -> None:
         """Print a line on standard output; on a terminal it is wrapped at words."""
         self.console.print(Text(text, style=style), soft_wrap=not self.live)
+
+    def write(self, text: str) -> None:
+        """Print a piece of data: as it is, but for what a terminal would obey."""
+        write(self.console, printable(text) if self.on_terminal else text)
 
     def note(self, text: str, style: str = "dim") -> None:
         """Print a line beside the answer."""
@@ -69,7 +78,13 @@ def open_screen(*, plain: bool = False) -> Screen:
     console = new_console(**options)
     notes = new_console(stderr=True, **options)
     live = not plain and sys.stdout.isatty() and not console.is_dumb_terminal
-    return Screen(console, notes, live)
+    return Screen(console, notes, live, sys.stdout.isatty())
+
+
+def write(console: Console, text: str) -> None:
+    """Write a piece of text as it is; a console's own functions make spaces of tabs."""
+    console.file.write(text)
+    console.file.flush()
 
 
 class StatusLine:

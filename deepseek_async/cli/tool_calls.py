@@ -1,12 +1,24 @@
-"""Tool calls on the screen while the model still writes them."""
+"""Tool calls on the screen: while the model still writes them, and while they run."""
 
 from typing import cast
 
+import msgspec
 from rich.text import Text
 
-from deepseek_async import ArgumentsDeltaEvent, ArgumentsDoneEvent
+from deepseek_async import (
+    ArgumentsDeltaEvent,
+    ArgumentsDoneEvent,
+    ToolDoneEvent,
+    ToolStartedEvent,
+)
 from deepseek_async.cli.clean import one_line, printable
-from deepseek_async.cli.screen import Screen
+from deepseek_async.cli.screen import Screen, StatusLine
+
+#: What the status line says until the model writes.
+WAITING = "waiting for the first token"
+
+# Results may be whole documents; they are for the model.
+_MAX_RESULT = 200
 
 
 class ToolCallView:
@@ -46,10 +58,8 @@ class ToolCallView:
             line.append(f"call {event.index + 1}: the arguments are not valid JSON")
         else:
             self._done += 1
-            named = cast("dict[str, object]", arguments if isinstance(arguments, dict) else {})
-            listed = ", ".join(f"{name}={value!r}" for name, value in named.items())
             line.append("✓ ", "bold green")
-            line.append(one_line(f"{event.name}({listed})"))
+            line.append(call_line(event.name, arguments))
         self._screen.console.print(line, soft_wrap=True)
 
     def finish(self) -> None:
@@ -57,3 +67,59 @@ class ToolCallView:
         if self._current is not None:
             self._current = None
             self._screen.console.print()
+
+
+class ToolRunView:
+    """Shows the calls of tools that run here, and what they return.
+
+    Args:
+        screen: Where to.
+        status: Where to say what is waited for.
+    """
+
+    def __init__(self, screen: Screen, status: StatusLine) -> None:
+        self._screen = screen
+        self._status = status
+        self._running: dict[int, str] = {}
+        self._written: int | None = None
+
+    def written(self, event: ArgumentsDeltaEvent) -> None:
+        """Take note that the model writes a call; the cursor is at the start of a line."""
+        if event.index != self._written:
+            self._written = event.index
+            self._status.show(f"calling {one_line(event.name, 60)}")
+
+    def started(self, event: ToolStartedEvent) -> None:
+        """Show a call that begins to run."""
+        self._written = None
+        self._running[event.index] = one_line(event.name, 60)
+        self._tell(f"→ {call_line(event.name, _decoded(event.arguments))}")
+
+    def done(self, event: ToolDoneEvent) -> None:
+        """Show what the model is told."""
+        del self._running[event.index]
+        mark = "✗" if event.is_error else "←"
+        self._tell(one_line(f"{mark} {event.name}: {event.content}", _MAX_RESULT))
+
+    def _tell(self, line: str) -> None:
+        self._status.clear()
+        self._screen.note(line)
+        running = ", ".join(self._running.values())
+        self._status.show(f"running {running}" if running else WAITING)
+
+
+def call_line(name: str, arguments: object) -> str:
+    """Return a call as Python would write it."""
+    if not isinstance(arguments, dict):
+        return one_line(f"{name}({arguments if isinstance(arguments, str) else ''})")
+    named = cast("dict[str, object]", arguments)
+    listed = ", ".join(f"{name}={value!r}" for name, value in named.items())
+    return one_line(f"{name}({listed})")
+
+
+def _decoded(arguments: str) -> object:
+    """Return the arguments of a call; the text itself if it isn't JSON."""
+    try:
+        return msgspec.json.decode(arguments or "{}")
+    except msgspec.DecodeError:
+        return arguments

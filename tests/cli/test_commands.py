@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 from deepseek_async import Balance
-from deepseek_async.cli import account, app, chat
+from deepseek_async.cli import account, chat, commands
 from deepseek_async.cli.app import run
-from deepseek_async.cli.chat import ChatOptions, ask_once, converse, read_line
+from deepseek_async.cli.asking import ChatOptions
+from deepseek_async.cli.chat import ask_once, converse, read_line
 from deepseek_async.cli.connection import Target
 from deepseek_async.cli.demo import DemoOptions, run_demo
 from deepseek_async.cli.simulate import serve
@@ -134,7 +135,7 @@ def test_chat_answers_one_question(server: Simulator, capsys: Captured) -> None:
     out, err = capsys.readouterr()
     assert out == "Because [31mit is.\n"
     assert err.startswith("Reasoning:\nWell.\n\n")
-    assert " out · first token " in err
+    assert " out · cost unknown · first token " in err
     body = server.requests[0].body
     assert body is not None
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
@@ -281,11 +282,11 @@ def test_help_comes_without_a_command(capsys: Captured) -> None:
     assert "Usage: deepseek-async" in "".join(capsys.readouterr())
 
 
-@pytest.mark.parametrize("name", ["demo", "chat", "simulate", "models", "balance"])
+@pytest.mark.parametrize("name", ["demo", "chat", "fim", "simulate", "models", "balance"])
 def test_help_has_an_example(name: str, capsys: Captured) -> None:
     assert run([name, "--help"]) == 0
     out = capsys.readouterr().out
-    assert f"Example: deepseek-async {name}" in out
+    assert f"deepseek-async {name}" in out.partition("Example: ")[2]
     assert "--pace" not in out
 
 
@@ -342,7 +343,7 @@ def test_simulate_ends_with_ctrl_c(capsys: Captured, monkeypatch: pytest.MonkeyP
     async def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app, "serve", interrupted)
+    monkeypatch.setattr(commands, "serve", interrupted)
     assert run(["simulate"]) == 0
     assert capsys.readouterr().err == ""
 
@@ -375,10 +376,10 @@ def test_what_ends_a_command_becomes_its_status(
     capsys: Captured,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def failing(*_: object) -> None:
+    def failing(*_: object, **options: object) -> None:
         raise raised
 
-    monkeypatch.setattr(app, "show_models", failing)
+    monkeypatch.setattr(commands, "show_models", failing)
     # What replaces stdout after a broken pipe would replace that of the tests.
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert run(["models", "--simulate"]) == status
@@ -386,12 +387,12 @@ def test_what_ends_a_command_becomes_its_status(
 
 
 def test_warnings_are_one_line(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def warning(*_: object) -> int:
+    async def warning(*_: object, **options: object) -> int:
         warnings.simplefilter("always")
         warnings.warn("few\ndescriptors", stacklevel=1)
         return 0
 
-    monkeypatch.setattr(app, "show_models", warning)
+    monkeypatch.setattr(commands, "show_models", warning)
     assert run(["models", "--simulate"]) == 0
     assert capsys.readouterr().err == "warning: few descriptors\n"
 

@@ -4,6 +4,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -147,6 +148,79 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation(
     body = server.requests[-1].body
     assert body is not None
     assert [message["role"] for message in body["messages"]] == ["user", "assistant", "user"]
+
+
+SLOW = """
+import asyncio, time
+
+def sleep(city: str) -> str:
+    time.sleep(3600)
+
+async def wait(city: str) -> str:
+    await asyncio.sleep(3600)
+"""
+
+
+def test_tools_run_on_a_terminal(tmp_path: Path, open_pty: OpenPty) -> None:
+    source = tmp_path / "shop.py"
+    source.write_text("def price(fruit: str) -> float:\n    return 1.5\n")
+    terminal = open_pty("chat", "Apples?", "--simulate", "--tool", f"{source}:price")
+    terminal.expect("→ price(fruit=")
+    terminal.expect("← price: 1.5")
+    terminal.expect("price answered 1.5")
+    terminal.expect("2 requests")
+    assert terminal.status() == 0
+
+
+@pytest.mark.parametrize("function", ["sleep", "wait"])
+def test_ctrl_c_stops_tools(function: str, tmp_path: Path, open_pty: OpenPty) -> None:
+    source = tmp_path / "slow.py"
+    source.write_text(SLOW)
+    named = f"{source}:{function}"
+    terminal = open_pty("chat", "Now?", "--simulate", "--no-thinking", "--tool", named)
+    terminal.expect(f"→ {function}(")
+    terminal.interrupt(until="interrupted")
+    assert terminal.status() == 130
+
+
+def test_ctrl_c_stops_tools_and_not_the_conversation(
+    server: Simulator, tmp_path: Path, open_pty: OpenPty
+) -> None:
+    server.script(Reply(tool_calls=[("wait", {"city": "Oslo"})]), Reply("Here."))
+    source = tmp_path / "slow.py"
+    source.write_text(SLOW)
+    terminal = open_pty("chat", "--tool", f"{source}:wait")
+    terminal.expect("> ")
+    terminal.type("Now?\r")
+    terminal.expect("→ wait(city='Oslo')")
+    terminal.interrupt(until="stopped")
+    terminal.expect("> ")
+    terminal.type("Still there?\r")
+    terminal.expect("Here.")
+    terminal.expect("> ")
+    terminal.type("\x04")
+    assert terminal.status() == 0
+    body = server.requests[-1].body
+    assert body is not None
+    assert [message["role"] for message in body["messages"]] == ["user"]
+
+
+def test_ctrl_c_stops_filling_in(server: Simulator) -> None:
+    server.script(Reply("one two three"))
+    server.faults(Fault("stall", after_events=2))
+    with started("fim", "a", "--base-url", f"{server.base_url}/beta") as running:
+        assert running.stdout is not None
+        assert running.stdout.read(3) == b"one"
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=GUARD_SECONDS)
+    assert running.returncode == 130
+    assert err == b"interrupted\n"
+
+
+def test_fim_on_a_terminal_wants_a_prompt(open_pty: OpenPty) -> None:
+    terminal = open_pty("fim", "--simulate")
+    terminal.expect("error: no prompt")
+    assert terminal.status() == 2
 
 
 def test_a_queue_is_shown_on_a_terminal(server: Simulator, open_pty: OpenPty) -> None:

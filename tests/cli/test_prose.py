@@ -77,3 +77,11 @@ def test_raw_text_is_left_alone_but_for_controls() -> None:
     raw.finish()
     raw.finish()
     assert terminal.text == "**a** long line that is not wrapped[1m\n"
+
+
+def test_raw_text_keeps_its_tabs(piped: Terminal) -> None:
+    part = RawText(piped.screen)
+    part.feed("all:\n\tmake ")
+    part.feed("\x1b[1mit")
+    part.finish()
+    assert piped.text == "all:\n\tmake [1mit\n"
