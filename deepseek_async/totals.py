@@ -127,6 +127,7 @@ class _Account:
         self.current = tally
         return tally
 
+
 # Requests that may wait to be added up.
 _PENDING = 64
 
