@@ -103,6 +103,14 @@ class CommonChatParams(ChatOptions, total=False):
     user: str | None
     """The name OpenAI gives to ``user_id``."""
 
+    safety_check: Mapping[str, Any] | None
+    """``{"level": "low"}`` or ``"high"``: have the server review what is asked and answered
+    (deepseek-flash). A stream may then end in a refusal after its last text."""
+
+    title: Mapping[str, Any] | None
+    """``{"enabled": True}`` for a title of the conversation (deepseek-flash), which comes in
+    ``message.model_extra["title"]``."""
+
     frequency_penalty: float | None
     """Deprecated: without effect on today's models."""
 

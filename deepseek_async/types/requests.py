@@ -78,6 +78,8 @@ class ChatRequest(Struct, kw_only=True):
     top_logprobs: int | UnsetType | None = UNSET
     user_id: str | UnsetType | None = UNSET
     user: str | UnsetType | None = UNSET
+    safety_check: Mapping[str, Any] | UnsetType | None = UNSET
+    title: Mapping[str, Any] | UnsetType | None = UNSET
     frequency_penalty: float | UnsetType | None = UNSET
     presence_penalty: float | UnsetType | None = UNSET
 

@@ -69,6 +69,8 @@ def test_every_parameter_is_sent_under_its_name() -> None:
         "logprobs": True,
         "top_logprobs": 2,
         "user_id": "u",
+        "safety_check": {"level": "low"},
+        "title": {"enabled": True},
         "frequency_penalty": 0,
         "presence_penalty": 0,
     }
