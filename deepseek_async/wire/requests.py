@@ -93,9 +93,8 @@ def check_parameters(
                 f"{function}() got an unexpected keyword argument {name!r}; "
                 f"{_hint(name, known.every)}"
             )
-    for name in sorted(known.required):
-        if name not in params:
-            raise TypeError(f"{function}() missing the keyword argument {name!r}")
+    missing = min(known.required - names)
+    raise TypeError(f"{function}() missing the keyword argument {missing!r}")
 
 
 def _hint(name: str, known: frozenset[str]) -> str:

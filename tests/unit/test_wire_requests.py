@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -341,6 +342,15 @@ class Dumped:
 
 def test_messages_of_pydantic_models_are_taken() -> None:
     assert body(messages=[Dumped(HELLO)]) == {}
+
+
+def test_messages_may_be_mappings_of_any_kind() -> None:
+    assert body(messages=[MappingProxyType(HELLO)]) == {}
+
+
+def test_messages_that_nobody_can_read_are_refused() -> None:
+    with pytest.raises(PreflightError, match=r"messages\[0\] must be a mapping .* got object"):
+        body(messages=[object()])
 
 
 def test_messages_that_dump_to_something_else_are_refused() -> None:
