@@ -1,6 +1,9 @@
 """The entry of ``python -m deepseek_async`` and of the script ``deepseek-async``."""
 
+import contextlib
+import os
 import sys
+from typing import NoReturn
 
 # What the command line needs and the library doesn't; typer brings click up to 0.28.
 _EXTRA = frozenset({"click", "rich", "typer"})
@@ -28,5 +31,18 @@ def main() -> int:
         return 130
 
 
+def script() -> NoReturn:
+    """Run the command line and leave the process."""
+    status = main()
+    if status == 130:
+        # At once: the interpreter would wait for the thread of a tool that was interrupted, which
+        # nothing in Python can end.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

@@ -355,13 +355,9 @@ class Call:
 
     async def _attempt(self) -> HTTPResponse:
         deadline = self._clocks.total_deadline
-        authorization = self._caller.authorization
-        slot = None
-        if authorization is not None:
-            # Nearly always there is nothing to wait for.
-            slot = self._caller.gates.acquire_now(self._model)
-        if authorization is not None and slot is not None:
-            pass
+        if (ready := self._prepare_now()) is not None:
+            # Nearly always: there is nothing to wait for.
+            authorization, slot = ready
         elif deadline is None:
             authorization, slot = await self._prepare()
         else:
@@ -394,6 +390,14 @@ class Call:
         except BaseException:
             slot.release()
             raise
+
+    def _prepare_now(self) -> tuple[str, Slot] | None:
+        """Get what an attempt needs, if it is there without waiting."""
+        authorization = self._caller.authorization
+        if authorization is None:
+            return None
+        slot = self._caller.gates.acquire_now(self._model)
+        return None if slot is None else (authorization, slot)
 
     async def _prepare(self) -> tuple[str, Slot]:
         """Get what an attempt needs: the key, then a place, which nobody holds for nothing."""

@@ -183,6 +183,21 @@ def test_ctrl_c_stops_tools(function: str, tmp_path: Path, open_pty: OpenPty) ->
     assert terminal.status() == 130
 
 
+def test_one_ctrl_c_is_enough_while_a_tool_sleeps_in_its_thread(tmp_path: Path) -> None:
+    source = tmp_path / "slow.py"
+    source.write_text(
+        SLOW.replace("    time.sleep", "    print('asleep', flush=True)\n    time.sleep")
+    )
+    with started("chat", "Now?", "--simulate", "--no-thinking", "--tool", f"{source}:sleep") as run:
+        assert run.stdout is not None
+        # Only once the thread runs does the interpreter wait for it.
+        assert run.stdout.readline() == b"asleep\n"
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=GUARD_SECONDS)
+    assert run.returncode == 130
+    assert err.decode().endswith("\ninterrupted\n")
+
+
 def test_ctrl_c_stops_tools_and_not_the_conversation(
     server: Simulator, tmp_path: Path, open_pty: OpenPty
 ) -> None:
