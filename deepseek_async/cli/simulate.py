@@ -75,5 +75,7 @@ def _introduce(screen: Screen, base_url: str) -> None:
     screen.line()
     screen.line(" ".join(curl))
     screen.line()
-    screen.line(f'client = AsyncDeepSeek(api_key="sk-any", base_url="{base_url}")')
+    # Told what it is, the client adds /beta, checks requests and knows prices, as with DeepSeek.
+    options = f'api_key="sk-any", base_url="{base_url}", dialect="deepseek"'
+    screen.line(f"client = AsyncDeepSeek({options})")
     screen.line()
