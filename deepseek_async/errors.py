@@ -23,6 +23,10 @@ DeepSeekError                          .retryable
       StreamInterruptedError           cut before the answer was complete
       StreamServerError                an ``error`` object inside the stream
       EventTooLargeError               an event above ``max_event_size``
+  BatchError                           a batch job that can't start or go on
+    BatchSettingsError                 the files belong to a job with other settings
+    BatchFileError                     .path
+      BatchLockedError                 another job writes to the same file
 ```
 
 All of them can be pickled and copied. None carries the API key. What had arrived before a
@@ -354,6 +358,30 @@ class EventTooLargeError(StreamError):
             message, request_id=request_id, attempts=attempts, body=body, partial=partial
         )
         self.max_event_size = max_event_size
+
+
+class BatchError(DeepSeekError):
+    """A batch job can't start or can't go on; no single request is to blame."""
+
+
+class BatchSettingsError(BatchError):
+    """The files of a batch were written with other settings, or not by a batch at all."""
+
+
+class BatchFileError(BatchError):
+    """A file of a batch can't be read or written. What was acknowledged stays in it.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, message: str = "", *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class BatchLockedError(BatchFileError):
+    """Another batch job, of this process or another one, writes to the same file."""
 
 
 #: The class for a status that needs no look at the body.
