@@ -21,7 +21,7 @@ from deepseek_async.errors import (
     PreflightError,
     TotalTimeoutError,
 )
-from deepseek_async.gate import Gates, Slot
+from deepseek_async.gate import Gates, HeldPlaces, Slot
 from deepseek_async.policy.clocks import Clocks
 from deepseek_async.policy.dialect import Dialect, beta_base_url
 from deepseek_async.policy.retry import may_retry, retry_delay
@@ -163,7 +163,11 @@ class Caller:
     """
 
     def __init__(
-        self, settings: Settings, sessions: SessionManager, gates: Gates, totals: UsageTotals
+        self,
+        settings: Settings,
+        sessions: SessionManager,
+        gates: Gates | HeldPlaces,
+        totals: UsageTotals,
     ) -> None:
         self.settings = settings
         self.sessions = sessions
@@ -391,7 +395,7 @@ class Call:
             slot.release()
             raise
 
-    def _prepare_now(self) -> tuple[str, Slot] | None:
+    def _prepare_now(self) -> tuple[str, Slot | HeldPlaces] | None:
         """Get what an attempt needs, if it is there without waiting."""
         authorization = self._caller.authorization
         if authorization is None:
@@ -399,7 +403,7 @@ class Call:
         slot = self._caller.gates.acquire_now(self._model)
         return None if slot is None else (authorization, slot)
 
-    async def _prepare(self) -> tuple[str, Slot]:
+    async def _prepare(self) -> tuple[str, Slot | HeldPlaces]:
         """Get what an attempt needs: the key, then a place, which nobody holds for nothing."""
         caller = self._caller
         authorization = caller.authorization

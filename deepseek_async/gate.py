@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from deepseek_async.errors import ConcurrencyLimitError
+from deepseek_async.lanes import Lane, Lanes
 from deepseek_async.policy.concurrency import RECOVERY, ConcurrencyLimit
 
 
@@ -80,6 +81,9 @@ class Gate:
         self._waiters: deque[_Waiter] = deque()
         # Slots given back but not yet handed on; appended to without the lock.
         self._returned: deque[None] = deque()
+        self.on_return: Callable[[], None] | None = None
+        """Is told of slots that nobody waited for; may be called by finalizers."""
+
         self.active = 0
         """How many slots are taken."""
 
@@ -87,6 +91,18 @@ class Gate:
         """Take a slot if one is free and nobody waits for it; tells whether that was so."""
         with self._lock:
             taken = not self._waiters and self.active < self._limit()
+            if taken:
+                self.active += 1
+        if self._returned:
+            self._hand_on()
+        return taken
+
+    def take_spare(self, most: int) -> bool:
+        """Take a slot that nobody waits for, unless ``most`` are taken; tells whether it did."""
+        with self._lock:
+            while self._waiters and self._waiters[0].gone:
+                self._waiters.popleft()
+            taken = not self._waiters and self.active < most
             if taken:
                 self.active += 1
         if self._returned:
@@ -138,6 +154,8 @@ class Gate:
                 self._grant()
             finally:
                 self._lock.release()
+            if self.on_return is not None:
+                self.on_return()
 
     def _grant(self) -> None:
         waiters = self._waiters
@@ -152,12 +170,17 @@ class Gate:
 class Slot:
     """The place of one attempt; given back once, however often that is asked for."""
 
-    __slots__ = ("_gate", "_held", "_limit")
+    __slots__ = ("_gate", "_held", "_lanes", "_limit")
 
-    def __init__(self, gate: Gate, limit: ConcurrencyLimit | None) -> None:
+    def __init__(
+        self, gate: Gate, limit: ConcurrencyLimit | None, lanes: Lanes | None = None
+    ) -> None:
         self._gate = gate
         self._limit = limit
+        self._lanes = lanes
         self._held = True
+        if lanes is not None:
+            lanes.call_began()
 
     def refused(self, error: ConcurrencyLimitError) -> None:
         """Take note that the server found too many requests under way.
@@ -167,11 +190,15 @@ class Slot:
         if self._limit is not None:
             active = self._gate.active + (not self._held)
             self._limit.refused(time.monotonic(), active, error.limit)
+        if self._lanes is not None:
+            self._lanes.call_refused(error.limit, error.current)
 
     def release(self) -> None:
         """Give the place back."""
         if self._held:
             self._held = False
+            if self._lanes is not None:
+                self._lanes.call_ended()
             self._gate.release()
 
     def __del__(self) -> None:
@@ -200,22 +227,50 @@ class Gates:
         self._pid = os.getpid()
         self._limits: dict[str, ConcurrencyLimit] = {}
         self._by_model: dict[str, Gate] = {}
+        self._lanes: dict[str, Lanes] = {}
+        self._most = self._hard_limit
         if isinstance(self._max_concurrency, int):
-            limit = min(self._max_concurrency, self._hard_limit)
-        else:
-            limit = self._hard_limit
-        self._all = Gate(lambda: limit)
+            self._most = min(self._max_concurrency, self._hard_limit)
+        self._all = Gate(lambda: self._most)
 
     def acquire_now(self, model: str | None) -> Slot | None:
         """Return a place for a request to ``model``, None if there is none at the moment."""
         gate, limit = self._for(model)
-        return Slot(gate, limit) if gate.acquire_now() else None
+        if not gate.acquire_now():
+            return None
+        return Slot(gate, limit, self._lanes.get(model or "") if self._lanes else None)
 
     async def acquire(self, model: str | None) -> Slot:
         """Wait for a place for a request to ``model`` (None: not to a model)."""
         gate, limit = self._for(model)
         await gate.acquire()
-        return Slot(gate, limit)
+        return Slot(gate, limit, self._lanes.get(model or ""))
+
+    def lane(
+        self,
+        model: str,
+        wake: Callable[[], None],
+        *,
+        weight: float = 1.0,
+        most: int | None = None,
+        at_once: int = 0,
+    ) -> Lane:
+        """Return a lane for the requests of a batch job to ``model``, beside all other calls.
+
+        Args:
+            model: The model, whose limit all jobs of the client share.
+            wake: Called, from any thread, when it is worth asking for a place again.
+            weight: The job's share, relative to those of others.
+            most: Most requests of the job at once.
+            at_once: How many to begin with, if nothing is known of the limit yet.
+        """
+        gate, _ = self._for(model)
+        lanes = self._lanes.get(model)
+        if lanes is None:
+            ceiling = self._most if gate is self._all else self._ceilings[model]
+            ceiling = min(ceiling, self._hard_limit)
+            lanes = self._lanes.setdefault(model, Lanes(gate, ceiling))
+        return lanes.open(wake, weight=weight, most=most, at_once=at_once)
 
     def _for(self, model: str | None) -> tuple[Gate, ConcurrencyLimit | None]:
         if self._pid != os.getpid():
@@ -237,3 +292,21 @@ class Gates:
                 model, Gate(lambda: limit.limit(time.monotonic()), recheck=RECOVERY / 10)
             )
         return gate
+
+
+class HeldPlaces:
+    """The gates of calls whose place somebody else holds: a batch job, for each of its items."""
+
+    def acquire_now(self, model: str | None) -> "HeldPlaces":
+        """Return a place."""
+        return self
+
+    async def acquire(self, model: str | None) -> "HeldPlaces":
+        """Return a place."""
+        return self
+
+    def refused(self, error: ConcurrencyLimitError) -> None:
+        """Leave it to the holder, who sees the error as well."""
+
+    def release(self) -> None:
+        """Leave it to the holder."""
