@@ -20,7 +20,7 @@ PACKAGE = Path(deepseek_async.__file__).parent
 LAYERS = [
     {"errors", "types", "pricing", "_version"},
     {"sse", "tokens", "wire", "policy"},
-    {"advice", "environment", "gate", "response", "session", "totals"},
+    {"advice", "environment", "gate", "lanes", "response", "session", "totals"},
     {"caller", "event_streams", "events", "reader", "streams"},
     {"batch", "structured", "tools"},
     {"resources"},
@@ -31,7 +31,7 @@ LAYER_OF = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 TOP = len(LAYERS) - 1
 
 # Submodules that users are told of; all else is public as a name of the package.
-DOCUMENTED = {"errors", "events", "pricing", "sse", "tokens", "tools", "types"}
+DOCUMENTED = {"batch", "errors", "events", "pricing", "sse", "tokens", "tools", "types"}
 
 # What has no place in code without I/O. Time and randomness come in as arguments.
 IO = {"aiohttp", "anyio", "asyncio", "logging", "os", "random", "socket", "threading", "time"}
