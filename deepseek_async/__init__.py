@@ -19,6 +19,10 @@ if TYPE_CHECKING:
         APITimeoutError,
         AuthenticationError,
         BadRequestError,
+        BatchError,
+        BatchFileError,
+        BatchLockedError,
+        BatchSettingsError,
         ConcurrencyLimitError,
         ConflictError,
         ConnectTimeoutError,
@@ -129,6 +133,18 @@ if TYPE_CHECKING:
     from deepseek_async.wire.typed_partial import (
         TypedPartial,
     )
+    from deepseek_async.batch import (
+        AdaptiveLimit,
+        BatchItem,
+        BatchJob,
+        BatchProgress,
+        BatchReport,
+        BatchRequest,
+        BatchResult,
+        BatchSample,
+        Budget,
+        read_results,
+    )
 
 #: Where each public name lives.
 _MODULES = {
@@ -141,6 +157,10 @@ _MODULES = {
         "APITimeoutError",
         "AuthenticationError",
         "BadRequestError",
+        "BatchError",
+        "BatchFileError",
+        "BatchLockedError",
+        "BatchSettingsError",
         "ConcurrencyLimitError",
         "ConflictError",
         "ConnectTimeoutError",
@@ -231,6 +251,18 @@ _MODULES = {
     ),
     "deepseek_async.wire.typed_partial": ("TypedPartial",),
     "deepseek_async.wire.typed": ("MismatchError",),
+    "deepseek_async.batch": (
+        "AdaptiveLimit",
+        "BatchItem",
+        "BatchJob",
+        "BatchProgress",
+        "BatchReport",
+        "BatchRequest",
+        "BatchResult",
+        "BatchSample",
+        "Budget",
+        "read_results",
+    ),
     "deepseek_async.types": (
         "AssistantMessage",
         "Balance",
@@ -271,12 +303,12 @@ _MODULES = {
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "PRICES",
     "APIConnectionError",
     "APIError",
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "AdaptiveLimit",
     "ArgumentsDeltaEvent",
     "ArgumentsDoneEvent",
     "AssistantMessage",
@@ -285,6 +317,18 @@ __all__ = [
     "BadRequestError",
     "Balance",
     "BalanceInfo",
+    "BatchError",
+    "BatchFileError",
+    "BatchItem",
+    "BatchJob",
+    "BatchLockedError",
+    "BatchProgress",
+    "BatchReport",
+    "BatchRequest",
+    "BatchResult",
+    "BatchSample",
+    "BatchSettingsError",
+    "Budget",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionMessage",
@@ -335,6 +379,7 @@ __all__ = [
     "ModelList",
     "ModelTotals",
     "NotFoundError",
+    "PRICES",
     "ParsedChatCompletion",
     "PartialJSON",
     "Period",
@@ -384,6 +429,7 @@ __all__ = [
     "__version__",
     "estimate_tokens",
     "partial_json",
+    "read_results",
     "tool",
 ]
 

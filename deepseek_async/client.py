@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypedDict, Unpack, cast
@@ -24,14 +26,14 @@ from deepseek_async.caller import (
 )
 from deepseek_async.environment import descriptor_limit
 from deepseek_async.errors import PreflightError
-from deepseek_async.gate import Gates
+from deepseek_async.gate import Gates, HeldPlaces
 from deepseek_async.policy.dialect import (
     CONCURRENCY_CEILINGS,
     DEFAULT_BASE_URL,
     normalize_base_url,
     resolve_dialect,
 )
-from deepseek_async.resources.chat import Chat
+from deepseek_async.resources.chat import Chat, ChatCompletions
 from deepseek_async.resources.completions import Completions
 from deepseek_async.resources.models import Models, User
 from deepseek_async.session import SessionManager
@@ -40,6 +42,13 @@ from deepseek_async.types.options import Timeouts
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
+
+    from deepseek_async.batch.engine import Services
+    from deepseek_async.batch.job import BatchJob
+    from deepseek_async.batch.records import BatchRequest
+    from deepseek_async.batch.report import BatchProgress
+    from deepseek_async.batch.source import Requests
+    from deepseek_async.types.batch import Budget
 
 _USER_AGENT = f"deepseek-async/{__version__} Python/{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -275,6 +284,143 @@ class AsyncDeepSeek:
         copy = cast("AsyncDeepSeek", object.__new__(type(self)))
         copy._put_together(changed, self._sessions, gates, self.usage, owner=False)
         return copy
+
+    def batch(
+        self,
+        requests: "Requests",
+        *,
+        out: str | os.PathLike[str] | None = None,
+        model: str | None = None,
+        map: Callable[[Any], Any] | None = None,  # noqa: A002
+        response_model: type[Any] | None = None,
+        max_concurrency: int | Literal["auto"] = "auto",
+        ordered: bool = False,
+        dedupe: bool = False,
+        budget: "Budget | None" = None,
+        cache: Literal["auto", "off"] = "auto",
+        schedule: Literal["any", "off_peak"] = "any",
+        deadline: datetime | None = None,
+        is_holiday: Callable[[date], bool] | None = None,
+        on_402: Literal["stop", "pause"] = "stop",
+        durability: Literal["group", "each", "none"] = "group",
+        progress: "Callable[[BatchProgress], object] | None" = None,
+        weight: float = 1.0,
+        retry: bool = False,
+        force: bool = False,
+    ) -> "BatchJob":
+        """Send many requests, as many at once as the server takes, and have each answered once.
+
+        Use the job with ``async with`` and iterate it for :class:`BatchItem` objects, or ``await
+        job.run()``. With ``out``, the same call made again goes on where an earlier one ended,
+        whatever ended it.
+
+        Args:
+            requests: An iterable, sync or async, of :class:`BatchRequest` objects, of their dicts
+                or of bodies; or the path of a JSONL file of them, as OpenAI's batches have it.
+            out: The results file, which is the journal as well: one line in OpenAI's form for each
+                answered request. Failed ones go to ``*.errors.jsonl`` beside it, which can be fed
+                in again. None: nothing is written.
+            model: The model of bodies that name none.
+            map: Makes a request of each item.
+            response_model: Parse the answers into this type, as ``parse`` does.
+            max_concurrency: Most requests of the job at once. In any case the limit of the
+                account is found by trying, and shared with all jobs and calls of the client.
+            ordered: Hand out the items in the order of the input instead of as they finish.
+            dedupe: Send identical requests once, and give the answer to all of them.
+            budget: The most that the job may spend.
+            cache: ``"auto"`` sends two requests of those with a common beginning ahead of the
+                others, so that these are answered from the server's cache at a fraction of the
+                price; ``"off"`` sends all in the order of the input.
+            schedule: ``"off_peak"`` pauses while prices are doubled.
+            deadline: When all must be finished. With ``"off_peak"`` the job goes on at peak
+                prices if it would be late otherwise; else it sends nothing more from then on.
+            is_holiday: Tells whether a day in Beijing is a public holiday, without peak prices.
+            on_402: What to do when the balance is used up: stop, or pause until it is topped up.
+            durability: ``"group"``: items are handed out once they are on the disk, written in
+                groups of a tenth of a second; ``"each"``: one by one; ``"none"``: left to the
+                system when.
+            progress: Called four times a second with a :class:`BatchProgress`.
+            weight: Share of the places, relative to other jobs of the client.
+            retry: Send again what failed in earlier runs with this results file.
+            force: Go on though the files were written with other settings or another input.
+
+        Raises:
+            PreflightError: If an option can't be meant.
+            TypeError: If ``requests`` can't be iterated.
+        """
+        # Here, since most programs send no batches.
+        from deepseek_async.batch.job import BatchJob
+        from deepseek_async.batch.options import JobOptions
+
+        options = JobOptions(
+            out=None if out is None else Path(out),
+            model=model,
+            map=map,
+            response_model=response_model,
+            max_concurrency=max_concurrency,
+            ordered=ordered,
+            dedupe=dedupe,
+            budget=budget,
+            cache=cache,
+            schedule=schedule,
+            deadline=deadline,
+            is_holiday=is_holiday,
+            on_402=on_402,
+            durability=durability,
+            progress=progress,
+            weight=weight,
+            retry=retry,
+            force=force,
+        )
+        return BatchJob(self._services(), requests, options)
+
+    async def gather(
+        self,
+        *bodies: "Mapping[str, Any] | BatchRequest",
+        return_exceptions: bool = False,
+        model: str | None = None,
+        response_model: type[Any] | None = None,
+        max_concurrency: int | Literal["auto"] = "auto",
+    ) -> list[Any]:
+        """Send several requests at once and return their answers in the same order.
+
+        Args:
+            *bodies: The bodies, such as ``{"model": ..., "messages": [...]}``.
+            return_exceptions: Return what failed in place of its answer, instead of raising the
+                first failure, which cancels the others.
+            model: The model of bodies that name none.
+            response_model: Return values of this type instead of completions.
+            max_concurrency: Most requests at once.
+
+        Raises:
+            DeepSeekError: If a request is not answered.
+        """
+        from deepseek_async.batch.gathering import gather
+        from deepseek_async.batch.options import JobOptions
+
+        options = JobOptions(
+            model=model,
+            response_model=response_model,
+            max_concurrency=max_concurrency,
+            cache="off",
+            at_once=len(bodies),
+        )
+        return await gather(self._services(), bodies, options, return_exceptions=return_exceptions)
+
+    def _services(self) -> "Services":
+        """Return what a job needs of the client."""
+        from deepseek_async.batch.engine import Services
+
+        # The job has places and retries of its own.
+        settings = msgspec.structs.replace(self._settings, max_retries=0)
+        caller = Caller(settings, self._sessions, HeldPlaces(), self.usage)
+        return Services(
+            chat=ChatCompletions(caller),
+            fim=Completions(caller),
+            balance=self.user.balance,
+            lane=self._gates.lane,
+            is_deepseek=self.dialect == "deepseek",
+        )
 
     async def __aenter__(self) -> Self:
         if self._owner:

@@ -59,6 +59,10 @@ DeepSeekError
       StreamInterruptedError
       StreamServerError
       EventTooLargeError
+  BatchError
+    BatchSettingsError
+    BatchFileError
+      BatchLockedError
 """
 
 CLASSES: list[type[DeepSeekError]] = [

@@ -1,0 +1,30 @@
+"""A handful of requests at once: ``client.gather``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from deepseek_async.batch.engine import Services
+from deepseek_async.batch.job import BatchJob
+from deepseek_async.batch.options import JobOptions
+
+
+async def gather(
+    services: Services, bodies: Sequence[Any], options: JobOptions, *, return_exceptions: bool
+) -> list[Any]:
+    """Send requests and return the answers in the order of the requests.
+
+    Raises:
+        Exception: Of the first item that fails, unless ``return_exceptions`` is set.
+    """
+    results: list[Any] = [None] * len(bodies)
+    async with BatchJob(services, bodies, options) as job:
+        async for item in job:
+            if item.error is not None and not return_exceptions:
+                raise item.error
+            value = item.completion if options.response_model is None else item.parsed
+            results[item.index] = value if item.error is None else item.error
+    stopped = job.report().error
+    if stopped is not None:
+        # Those that were not sent any more, since none would have been answered.
+        results = [stopped if result is None else result for result in results]
+    return results

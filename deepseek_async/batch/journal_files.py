@@ -1,0 +1,192 @@
+"""The files behind a journal. All of this blocks, and runs in the one thread of the journal."""
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+from deepseek_async.batch.dead_letters import DeadLetters, tidy
+from deepseek_async.batch.files import AppendFile, file_error, remove_rest
+from deepseek_async.batch.lock import FileLock
+from deepseek_async.batch.meta import (
+    InputFile,
+    Meta,
+    check_meta,
+    read_meta,
+    settings_of,
+    write_meta,
+)
+from deepseek_async.batch.paths import BatchPaths
+from deepseek_async.batch.recovery import Recovery, recover
+from deepseek_async.batch.seen import KeySet
+from deepseek_async.errors import BatchFileError
+
+T = TypeVar("T")
+
+#: How sure a result must be before it is acknowledged: ``group``, on the disk, together with those
+#: of the same tenth of a second; ``each``, on the disk, at once and by itself; ``none``, handed to
+#: the system, which costs it if the machine crashes.
+Durability = Literal["group", "each", "none"]
+
+
+class Group(Generic[T]):
+    """Records that are written together: lines, and what the caller knows them by."""
+
+    __slots__ = ("failures", "results")
+
+    def __init__(self) -> None:
+        self.results: list[tuple[bytes, T]] = []
+        self.failures: list[tuple[bytes, T]] = []
+
+    def __len__(self) -> int:
+        return len(self.results) + len(self.failures)
+
+    def extend(self, other: "Group[T]") -> None:
+        """Add the records of another group behind those of this one."""
+        self.results += other.results
+        self.failures += other.failures
+
+
+class Outcome(NamedTuple, Generic[T]):
+    """What became of groups.
+
+    Attributes:
+        durable: The tokens of what has been written.
+        size: How many bytes that was.
+        error: Why the rest has not been; None if nothing is left.
+    """
+
+    durable: list[T]
+    size: int
+    error: BatchFileError | None
+
+
+class Opened(NamedTuple):
+    """What earlier runs left."""
+
+    results: Recovery
+    failures: DeadLetters
+
+    @classmethod
+    def nothing(cls) -> "Opened":
+        """Return what a first run finds."""
+        return cls(Recovery(KeySet(), 0, 0), DeadLetters(KeySet(), 0))
+
+
+class JournalFiles(Generic[T]):
+    """The files of a job while it runs.
+
+    Args:
+        paths: Where they are.
+        durability: How sure a result must be.
+    """
+
+    def __init__(self, paths: BatchPaths, durability: Durability) -> None:
+        self._paths = paths
+        self._durability = durability
+        self._lock = FileLock(paths.lock)
+        self._results = AppendFile(paths.results)
+        self._failures = AppendFile(paths.errors)
+        self._meta = Meta()
+
+    def open(
+        self,
+        settings: Mapping[str, Any],
+        source: str | os.PathLike[str] | None,
+        *,
+        retry: bool,
+        force: bool,
+    ) -> Opened:
+        """Lock the files, make them whole, and read what is in them.
+
+        Raises:
+            BatchError: If the job can't start or go on with them.
+        """
+        paths = self._paths
+        if paths.results.exists() and not paths.results.is_file():
+            raise BatchFileError(f"{paths.results} is not a regular file", path=str(paths.results))
+        self._lock.acquire(paths.results)
+        try:
+            return self._open(settings, source, retry=retry, force=force)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(
+        self,
+        settings: Mapping[str, Any],
+        source: str | os.PathLike[str] | None,
+        *,
+        retry: bool,
+        force: bool,
+    ) -> Opened:
+        paths = self._paths
+        old = read_meta(paths.meta, force=force)
+        check_meta(paths, old, settings, source, force=force)
+        for path in (paths.results, paths.errors):
+            try:
+                remove_rest(path)
+            except OSError as exc:
+                raise file_error(path, exc) from exc
+        results = recover(paths.results, paths.damaged)
+        recover(paths.errors, paths.damaged)
+        failures = tidy(paths.errors, results.keys.__contains__, drop_invalid=not retry)
+        self._meta.settings = settings_of(settings)
+        self._meta.input = old.input if old else None
+        if source is not None:
+            self._meta.input = InputFile.of(source)
+        # Before the first result: it tells that the file is ours.
+        write_meta(paths.meta, self._meta)
+        self._results.open()
+        return Opened(results, failures)
+
+    def write(self, *groups: Group[T]) -> Outcome[T]:
+        """Append groups to the files; what has been written is taken out of them."""
+        durable: list[T] = []
+        size = 0
+        error: BatchFileError | None = None
+        each = self._durability == "each"
+        for group in groups:
+            for file, records in ((self._results, group.results), (self._failures, group.failures)):
+                while records:
+                    part = records[:1] if each else records[:]
+                    lines = [line for line, _ in part]
+                    try:
+                        size += file.append(lines, sync=self._durability != "none")
+                    except BatchFileError as exc:
+                        error = exc
+                        break
+                    durable += [token for _, token in part]
+                    del records[: len(part)]
+        return Outcome(durable, size, error)
+
+    def finish(
+        self, groups: Sequence[Group[T]], results: int, failures: int, answered: Set[int] | None
+    ) -> Outcome[T]:
+        """Append the last groups, note what there is, and give the files free.
+
+        Args:
+            groups: What isn't written yet.
+            results: How many results there are with them.
+            failures: How many dead letters there are with them.
+            answered: Keys of the dead letters that have a result by now; None if none was retried.
+        """
+        try:
+            outcome = self.write(*groups)
+            # What fails here is done by the next run: all of it can be seen from the files.
+            with contextlib.suppress(BatchFileError):
+                if answered is not None:
+                    letters = tidy(self._paths.errors, answered.__contains__, drop_invalid=False)
+                    failures = letters.lines
+                self._meta.results = results - sum(len(group.results) for group in groups)
+                self._meta.errors = failures
+                write_meta(self._paths.meta, self._meta)
+        finally:
+            self.close()
+        return outcome
+
+    def close(self) -> None:
+        """Close the files and release the lock."""
+        self._results.close()
+        self._failures.close()
+        self._lock.release()

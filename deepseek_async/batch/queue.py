@@ -1,0 +1,160 @@
+"""The items of a job that wait to be sent to one model."""
+
+import heapq
+from collections import deque
+
+from deepseek_async.batch.entries import Entry
+from deepseek_async.lanes import Lane
+from deepseek_async.policy.budget import Reservation
+from deepseek_async.policy.cache_order import CacheOrder, CacheReport
+from deepseek_async.policy.cache_text import cache_text
+
+
+class Work:
+    """An item on its way.
+
+    Attributes:
+        entry: What to send.
+        model: To which model.
+        is_fim: Whether it is fill-in-the-middle.
+        attempts: How many times it has been sent.
+        failures: How many of these count against it.
+        refused_since: When it was first refused for want of room, in seconds of the loop's clock.
+        sent_at: When it was last sent, in seconds of :func:`time.monotonic`.
+        sampled: Whether its answer comes in parts, to see how long it is queued.
+        reservation: What is set aside of the budget for it.
+        twins: Further items with the same request, which get the same answer.
+    """
+
+    __slots__ = (
+        "attempts",
+        "entry",
+        "failures",
+        "is_fim",
+        "model",
+        "refused_since",
+        "reservation",
+        "sampled",
+        "sent_at",
+        "twins",
+    )
+
+    def __init__(self, entry: Entry, model: str, *, is_fim: bool) -> None:
+        self.entry = entry
+        self.model = model
+        self.is_fim = is_fim
+        self.attempts = 0
+        self.failures = 0
+        self.refused_since: float | None = None
+        self.sent_at = 0.0
+        self.sampled = False
+        self.reservation: Reservation | None = None
+        self.twins: list[Entry] = []
+
+
+class InputOrder:
+    """The order of the input, for jobs that don't look at the cache."""
+
+    # Enough that no place stays free while the input is read.
+    _WINDOW = 2500
+
+    def __init__(self) -> None:
+        self._waiting: deque[Work] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more should be added now."""
+        return len(self._waiting) >= self._WINDOW
+
+    def add(self, work: Work) -> None:
+        """Take an item."""
+        self._waiting.append(work)
+
+    def next(self) -> Work | None:
+        """Hand out the next item."""
+        return self._waiting.popleft() if self._waiting else None
+
+
+class ModelQueue:
+    """What waits for one model, in the order in which it is sent.
+
+    Args:
+        lane: The places of the job there.
+        for_cache: Whether items with a common beginning are kept together, and the first of them
+            sent ahead, for the server's cache.
+    """
+
+    def __init__(self, lane: Lane, *, for_cache: bool) -> None:
+        self.lane = lane
+        self._cache: CacheOrder[Work] | None = CacheOrder() if for_cache else None
+        self._order = InputOrder()
+        self._retries: list[tuple[float, int, Work]] = []
+        self._count = 0
+        self._next: Work | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more of the input should be read now."""
+        return self._order.full if self._cache is None else self._cache.full
+
+    @property
+    def retries(self) -> int:
+        """How many items wait to be sent again."""
+        return len(self._retries)
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait, those to be sent again included."""
+        order = len(self._order) if self._cache is None else len(self._cache)
+        return order + len(self._retries) + (self._next is not None)
+
+    def add(self, work: Work, now: float) -> None:
+        """Take an item."""
+        if self._cache is None:
+            self._order.add(work)
+        else:
+            self._cache.add(work, cache_text(work.entry.body), now)
+
+    def close(self) -> None:
+        """Take note that no more items come."""
+        if self._cache is not None:
+            self._cache.close()
+
+    def send_again(self, work: Work, due: float) -> None:
+        """Put back an item that is to be sent again, before all others.
+
+        Args:
+            work: The item.
+            due: When, in seconds of :func:`time.monotonic`.
+        """
+        self._count += 1
+        heapq.heappush(self._retries, (due, self._count, work))
+
+    def peek(self, now: float) -> Work | None:
+        """Return the item that is to be sent next; None if there is none at the moment."""
+        if self._next is None:
+            if self._retries and self._retries[0][0] <= now:
+                self._next = heapq.heappop(self._retries)[2]
+            elif self._cache is None:
+                self._next = self._order.next()
+            else:
+                self._next = self._cache.next(now)
+        return self._next
+
+    def pop(self) -> None:
+        """Take out what :meth:`peek` returned."""
+        self._next = None
+
+    def done(
+        self, work: Work, now: float, *, ok: bool, prompt_tokens: int = 0, hit_tokens: int = 0
+    ) -> None:
+        """Take note that an item has ended for good."""
+        if self._cache is not None:
+            self._cache.done(work, now, ok=ok, prompt_tokens=prompt_tokens, hit_tokens=hit_tokens)
+
+    def cache_report(self) -> CacheReport | None:
+        """Return what the order had to do with the server's cache."""
+        return None if self._cache is None else self._cache.report()

@@ -1,0 +1,181 @@
+"""The worker's side of a lease: asks for permits, and holds a job to them."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from deepseek_async.batch.leases import LeaseLimiter, Stats
+
+if TYPE_CHECKING:
+    from deepseek_async.batch.job import BatchJob
+
+logger = logging.getLogger("deepseek_async")
+
+# Renewals in the lifetime of a permit: two may fail.
+_RENEWALS = 3
+
+# The same while permits are on their way from one worker to another.
+_QUICK_RENEWALS = 12
+
+# How many to ask for beyond what the job would send now. Its limit grows by half in a second.
+_GROWTH = 1.5
+_HEADROOM = 16
+
+# What a worker allows itself that has heard nothing for so long that its permits have ended.
+_WITHOUT_LEASE = 1
+
+
+class Renewal:
+    """Keeps the permits of a job while it runs, and gives them back.
+
+    A limiter that can't be reached stops nothing: the last permits hold until their end, and one
+    request at a time is sent from then on.
+
+    Args:
+        job: The job, not yet begun.
+        limiter: Hands out the permits.
+        worker: The name to ask under, unlike that of any other worker.
+    """
+
+    def __init__(self, job: "BatchJob", limiter: LeaseLimiter, worker: str) -> None:
+        self._job = job
+        self._limiter = limiter
+        self._worker = worker
+        self._ttl = limiter.ttl
+        self._permits = 0
+        self._until = -math.inf
+        self._rejected = 0
+        self._is_moving = True
+        self._has_warned = False
+        self._stopping = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._job.limit_to(0)
+        try:
+            await self._renew()
+        except BaseException:
+            # Cancelled, and perhaps counted by the limiter all the same.
+            await _shielded(self._end())
+            raise
+        self._keeping = asyncio.create_task(self._keep())
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await _shielded(self._end())
+
+    async def _end(self) -> None:
+        try:
+            # Not cancelled: a renewal that is under way must not arrive behind the drop.
+            self._stopping.set()
+            if self._keeping is not None:
+                await self._keeping
+        finally:
+            await self._drop()
+
+    async def _keep(self) -> None:
+        while not await self._is_stopped_within(self._pause()):
+            if _now() >= self._until:
+                self._permit(_WITHOUT_LEASE)
+            await self._renew()
+
+    def _pause(self) -> float:
+        """Return the seconds until the next renewal."""
+        pause = self._ttl / (_QUICK_RENEWALS if self._is_moving else _RENEWALS)
+        left = self._until - _now()
+        return min(pause, left) if left > 0 else pause
+
+    async def _is_stopped_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _renew(self) -> None:
+        asked_at = _now()
+        left = self._until - asked_at
+        progress = self._job.progress()
+        rejected = progress.rejected - self._rejected
+        stats = Stats(
+            in_flight=progress.in_flight,
+            permits=self._permits,
+            limit=progress.limit,
+            done=progress.succeeded,
+            failed=progress.failed,
+            rejected=rejected,
+            stated_limit=self._job.stated_limit if rejected else None,
+        )
+        patience = self._ttl / _RENEWALS
+        try:
+            async with asyncio.timeout(min(patience, left) if left > 0 else patience):
+                permits = await self._limiter.renew(self._worker, self._want(), stats)
+            permits = max(0, int(permits))
+        except Exception as exc:
+            # Whatever it is made of: a worker that ends would lose more than the limit.
+            self._failed(exc)
+            return
+        # The limiter began to count later than that.
+        self._until = asked_at + self._ttl
+        self._rejected = progress.rejected
+        self._is_moving = not permits or permits < max(self._permits, progress.in_flight)
+        self._permit(permits)
+
+    def _want(self) -> int:
+        """Return how many requests the job could have under way until the next renewal."""
+        progress = self._job.progress()
+        want = math.ceil(progress.limit * _GROWTH) + _HEADROOM
+        if progress.read:
+            want = min(want, progress.read - progress.finished)
+        return max(1, want)
+
+    def _failed(self, error: Exception) -> None:
+        self._is_moving = False
+        if self._until == -math.inf:
+            self._permit(_WITHOUT_LEASE)
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "no permits for %s: the limiter fails with %s: %s; the last %d hold until they "
+                "end, then it sends one request at a time until the limiter answers",
+                self._worker,
+                type(error).__name__,
+                error,
+                self._permits,
+            )
+
+    def _permit(self, permits: int) -> None:
+        self._permits = permits
+        self._job.limit_to(permits)
+
+    async def _drop(self) -> None:
+        try:
+            async with asyncio.timeout(self._ttl / _RENEWALS):
+                await self._limiter.drop(self._worker)
+        except Exception as exc:
+            # The permits end by themselves.
+            logger.debug("the permits of %s could not be given back: %s", self._worker, exc)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _shielded(step: Coroutine[Any, Any, None]) -> None:
+    """Wait for a step; it comes to its end even if this is cancelled."""
+    task = asyncio.create_task(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # Both were asked to end: the step is short.
+        await asyncio.wait([task])
+        raise
