@@ -97,7 +97,7 @@ class Sender:
     async def _send_chat(
         self, body: Mapping[str, Any], *, streamed: bool, on_first: Callable[[], None]
     ) -> Answer:
-        params = arguments(body, ChatParams.__annotations__, streamed=streamed)
+        params = arguments(body, ChatParams.__annotations__)
         # An answer that takes several requests is put together by the stream.
         streamed = streamed or bool(params.get("auto_continue") or params.get("resume"))
         call, continuation = self._chat.prepare("batch", params, stream=streamed)
@@ -113,7 +113,7 @@ class Sender:
     async def _send_fim(
         self, body: Mapping[str, Any], *, streamed: bool, on_first: Callable[[], None]
     ) -> Answer:
-        params = arguments(body, CompletionParams.__annotations__, streamed=streamed)
+        params = arguments(body, CompletionParams.__annotations__)
         call = self._fim.prepare("batch", params, stream=streamed)
         if not streamed:
             fetched = await call.fetch(Completion)
@@ -123,7 +123,7 @@ class Sender:
             return await _follow(stream, on_first)
 
     async def _parse(self, body: Mapping[str, Any]) -> Answer:
-        params = arguments(body, ChatParams.__annotations__, streamed=False)
+        params = arguments(body, ChatParams.__annotations__)
         model = self._response_model
         assert model is not None
         completion = await self._chat.parse(
@@ -143,13 +143,12 @@ async def _follow(stream: ChatStream | CompletionStream, on_first: Callable[[], 
     return Answer(completion, completion.to_json().encode())
 
 
-def arguments(body: Mapping[str, Any], known: Mapping[str, Any], *, streamed: bool) -> Any:
+def arguments(body: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
     """Return a request's JSON as the keyword arguments of a call.
 
     Args:
         body: The JSON object; fields that the library doesn't know are sent as they are.
         known: The parameters that the call takes.
-        streamed: Whether the answer comes in parts.
 
     Raises:
         PreflightError: If ``extra_body`` is no mapping.
@@ -163,7 +162,7 @@ def arguments(body: Mapping[str, Any], known: Mapping[str, Any], *, streamed: bo
             extra[name] = value
     for name in _NOT_OF_ITEMS & params.keys():
         del params[name]
-    if not streamed and not body.get("stream"):
+    if not body.get("stream"):
         # Of no meaning without a stream; files written for others have it all the same.
         params.pop("stream_options", None)
     if extra:
