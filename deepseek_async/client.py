@@ -7,7 +7,18 @@ from datetime import date, datetime
 from pathlib import Path
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypedDict, Unpack, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    Never,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 
 import msgspec
 
@@ -49,6 +60,9 @@ if TYPE_CHECKING:
     from deepseek_async.batch.report import BatchProgress
     from deepseek_async.batch.source import Requests
     from deepseek_async.types.batch import Budget
+    from deepseek_async.types.chat import ChatCompletion
+
+T = TypeVar("T")
 
 _USER_AGENT = f"deepseek-async/{__version__} Python/{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -374,6 +388,36 @@ class AsyncDeepSeek:
         )
         return BatchJob(self._services(), requests, options)
 
+    @overload
+    async def gather(
+        self,
+        *bodies: "Mapping[str, Any] | BatchRequest",
+        return_exceptions: Literal[False] = False,
+        model: str | None = None,
+        response_model: None = None,
+        max_concurrency: int | Literal["auto"] = "auto",
+    ) -> "list[ChatCompletion | Any]": ...
+
+    @overload
+    async def gather(
+        self,
+        *bodies: "Mapping[str, Any] | BatchRequest",
+        return_exceptions: Literal[False] = False,
+        model: str | None = None,
+        response_model: type[T],
+        max_concurrency: int | Literal["auto"] = "auto",
+    ) -> list[T]: ...
+
+    @overload
+    async def gather(
+        self,
+        *bodies: "Mapping[str, Any] | BatchRequest",
+        return_exceptions: bool,
+        model: str | None = None,
+        response_model: type[Any] | None = None,
+        max_concurrency: int | Literal["auto"] = "auto",
+    ) -> list[Any]: ...
+
     async def gather(
         self,
         *bodies: "Mapping[str, Any] | BatchRequest",
@@ -395,6 +439,7 @@ class AsyncDeepSeek:
         Raises:
             DeepSeekError: If a request is not answered.
         """
+        # Here, since most programs don't need it.
         from deepseek_async.batch.gathering import gather
         from deepseek_async.batch.options import JobOptions
 

@@ -51,8 +51,9 @@ class BatchItem(msgspec.Struct, kw_only=True):
     index: int
     """Its place in the input, from 0."""
 
-    completion: ChatCompletion | Completion | None = None
-    """The answer; None if there is none."""
+    completion: ChatCompletion | Any = None
+    """The answer; None if there is none. That of a FIM request is its ``Completion``, which is not
+    spelled out so that nobody has to tell them apart who only chats."""
 
     parsed: Any = None
     """The answer as a value of ``response_model``."""

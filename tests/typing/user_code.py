@@ -11,6 +11,9 @@ from typing import Any
 
 from deepseek_async import (
     AsyncDeepSeek,
+    BatchReport,
+    BatchRequest,
+    Budget,
     ChatCompletion,
     ChatCompletionMessage,
     ChatStream,
@@ -217,3 +220,29 @@ async def account(client: AsyncDeepSeek) -> tuple[list[str], Decimal]:
     models = await client.models.list()
     balance = await client.user.balance()
     return [model.id for model in models], balance.total("CNY")
+
+
+async def label(client: AsyncDeepSeek, texts: list[str]) -> dict[str, str]:
+    """Return a label for each text that got one."""
+    labels: dict[str, str] = {}
+    requests = (
+        BatchRequest(str(number), {"messages": [{"role": "user", "content": text}]})
+        for number, text in enumerate(texts)
+    )
+    async with client.batch(requests, model=MODEL, budget=Budget(usd=1)) as job:
+        async for item in job:
+            if item.error is None:
+                labels[item.custom_id] = item.completion.choices[0].message.content or ""
+    report: BatchReport = job.report()
+    report.raise_if_stopped()
+    return labels
+
+
+async def compare(client: AsyncDeepSeek, question: str) -> list[str]:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": question}]}
+    answers = await client.gather(body, body)
+    quizzes = await client.gather(body, body, response_model=Quiz)
+    return [
+        *(answer.choices[0].message.content or "" for answer in answers),
+        *(quiz.answer.upper() for quiz in quizzes),
+    ]
