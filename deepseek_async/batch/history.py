@@ -87,6 +87,7 @@ class History:
             succeeded=tally.succeeded,
             failed=tally.failed,
             skipped=tally.skipped,
+            duplicates=tally.duplicates,
             in_flight=moment.in_flight,
             retrying=moment.retrying,
             limit=moment.limit,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from deepseek_async.errors import APIStatusError, DeepSeekError
+from deepseek_async.errors import APIStatusError, DeepSeekError, PreflightError
 from deepseek_async.policy.cache_order import CacheReport
 from deepseek_async.pricing import PriceTable
 from deepseek_async.totals import ModelTotals, UsageTotals
@@ -82,6 +82,9 @@ class BatchProgress(msgspec.Struct, kw_only=True):
     skipped: int
     """Items that had been finished by an earlier run."""
 
+    duplicates: int
+    """Items whose name and request had come before."""
+
     in_flight: int
 
     retrying: int
@@ -122,7 +125,7 @@ class BatchProgress(msgspec.Struct, kw_only=True):
     @property
     def finished(self) -> int:
         """How many items need no more work."""
-        return self.succeeded + self.failed + self.skipped
+        return self.succeeded + self.failed + self.skipped + self.duplicates
 
 
 class BatchReport(msgspec.Struct, kw_only=True):
@@ -329,6 +332,9 @@ class Tally:
 def kind_of(error: Exception) -> str:
     """Return what failures are counted under: the status, the class, and what the server said."""
     name = type(error).__name__
+    if isinstance(error, PreflightError):
+        # Each says where in the input it is.
+        return "input that can't be sent"
     if isinstance(error, APIStatusError):
         return f"{error.status_code} {name}: {_short(error.message)}"
     if isinstance(error, DeepSeekError):

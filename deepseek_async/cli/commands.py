@@ -9,6 +9,7 @@ import typer
 from deepseek_async import __version__
 from deepseek_async.cli.account import show_balance, show_models
 from deepseek_async.cli.asking import ChatOptions
+from deepseek_async.cli.batch.commands import batch
 from deepseek_async.cli.chat import ask_once, converse, piped_prompt, read_line
 from deepseek_async.cli.connection import Target, has_key
 from deepseek_async.cli.demo import DemoOptions, run_demo
@@ -41,6 +42,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+app.add_typer(batch)
 
 
 def _show_version(wanted: bool) -> None:

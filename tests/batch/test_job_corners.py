@@ -285,18 +285,27 @@ def test_a_report_says_all_that_happened() -> None:
     report.raise_if_stopped()
 
 
-async def test_a_report_counts_failures_by_kind(client: AsyncDeepSeek, tmp_path: Path) -> None:
-    given: list[Any] = [body(n, model="no-such-model") for n in range(150)]
-    given += [BatchRequest(f"x-{n}", body(1), url=f"/v1/other{n}") for n in range(200)]
-    job = client.batch(given, out=tmp_path / "out.jsonl")
+async def test_a_report_counts_failures_by_kind(
+    client: AsyncDeepSeek, tmp_path: Path, sim: Simulator
+) -> None:
+    wrong = [body(n, model="no-such-model") for n in range(20)]
+    sim.script(
+        *[
+            Reply(status=400, body={"error": {"message": f"Wrong: {n}"}}, match=f"Say wrong {n}!")
+            for n in range(150)
+        ]
+    )
+    given: list[Any] = [body(f"wrong {n}!") for n in range(150)]
+    given += [BatchRequest(f"x-{n}", body(1), url=f"/v1/other{n}") for n in range(20)]
+    job = client.batch([*given, *wrong], out=tmp_path / "out.jsonl")
     await items_of(job)
     report = job.report()
-    assert sum(report.errors.values()) == report.failed == 350
+    assert sum(report.errors.values()) == report.failed == 190
     # What can't be told apart any more is counted together.
     assert len(report.errors) == 101
-    assert report.errors["other"] > 0
+    assert report.errors["input that can't be sent"] == 20
     text = str(report)
-    assert "250 x other" in text
+    assert f"{report.errors['other']} x other" in text
     assert "out.errors.jsonl" in text
     assert not report.ok
 

@@ -1,0 +1,1 @@
+"""The commands for batches: ``deepseek-async batch ...``."""
