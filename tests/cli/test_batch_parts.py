@@ -26,6 +26,7 @@ def progress(**changed: Any) -> BatchProgress:
         "succeeded": 90,
         "failed": 2,
         "skipped": 8,
+        "duplicates": 0,
         "in_flight": 16,
         "retrying": 3,
         "limit": 40,
