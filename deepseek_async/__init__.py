@@ -10,6 +10,26 @@ from typing import TYPE_CHECKING, Any
 from deepseek_async._version import __version__
 
 if TYPE_CHECKING:
+    from deepseek_async.batch import (
+        AdaptiveLimit,
+        BatchItem,
+        BatchJob,
+        BatchProgress,
+        BatchReport,
+        BatchRequest,
+        BatchResult,
+        BatchSample,
+        Budget,
+        LeaseLimiter,
+        Leases,
+        LeaseTable,
+        MergeReport,
+        ShardReport,
+        ShardSettings,
+        merge_shards,
+        read_results,
+        run_shard,
+    )
     from deepseek_async.client import AsyncDeepSeek
     from deepseek_async.errors import (
         APIConnectionError,
@@ -133,18 +153,6 @@ if TYPE_CHECKING:
     from deepseek_async.wire.typed_partial import (
         TypedPartial,
     )
-    from deepseek_async.batch import (
-        AdaptiveLimit,
-        BatchItem,
-        BatchJob,
-        BatchProgress,
-        BatchReport,
-        BatchRequest,
-        BatchResult,
-        BatchSample,
-        Budget,
-        read_results,
-    )
 
 #: Where each public name lives.
 _MODULES = {
@@ -261,7 +269,15 @@ _MODULES = {
         "BatchResult",
         "BatchSample",
         "Budget",
+        "LeaseLimiter",
+        "LeaseTable",
+        "Leases",
+        "MergeReport",
+        "ShardReport",
+        "ShardSettings",
+        "merge_shards",
         "read_results",
+        "run_shard",
     ),
     "deepseek_async.types": (
         "AssistantMessage",
@@ -303,6 +319,7 @@ _MODULES = {
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "PRICES",
     "APIConnectionError",
     "APIError",
     "APIResponseValidationError",
@@ -369,17 +386,20 @@ __all__ = [
     "InsufficientBalanceError",
     "InternalServerError",
     "InterruptedFinishReasonError",
+    "LeaseLimiter",
+    "LeaseTable",
+    "Leases",
     "LengthFinishReasonError",
     "Logprobs",
     "LogprobsDeltaEvent",
     "MaxTurnsError",
+    "MergeReport",
     "MessageParam",
     "MismatchError",
     "Model",
     "ModelList",
     "ModelTotals",
     "NotFoundError",
-    "PRICES",
     "ParsedChatCompletion",
     "PartialJSON",
     "Period",
@@ -401,6 +421,8 @@ __all__ = [
     "Segment",
     "ServerOverloadedError",
     "ServerSentEvent",
+    "ShardReport",
+    "ShardSettings",
     "StreamError",
     "StreamInterruptedError",
     "StreamServerError",
@@ -428,8 +450,10 @@ __all__ = [
     "UserMessage",
     "__version__",
     "estimate_tokens",
+    "merge_shards",
     "partial_json",
     "read_results",
+    "run_shard",
     "tool",
 ]
 

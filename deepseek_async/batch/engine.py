@@ -133,7 +133,7 @@ class Engine:
         return limit if self._most is None else min(limit, self._most)
 
     def limit_to(self, most: int) -> None:
-        """Have no more than ``most`` requests to each model under way, from now on."""
+        """Have no more than ``most`` requests under way, from now on."""
         asked = self._options.max_concurrency
         self._most = most if asked == "auto" else min(most, asked)
         for queue in self._queues.values():
@@ -240,6 +240,8 @@ class Engine:
         if self.outcome != "running" or self.pauses.reason is not None:
             return None
         if self._delivery.is_full or self._recorder.is_full:
+            return None
+        if self._most is not None and self._sending >= self._most:
             return None
         now = time.monotonic()
         for queue in self._queues.values():

@@ -165,7 +165,7 @@ class BatchJob:
             self._engine.pump()
 
     def limit_to(self, most: int) -> None:
-        """Have no more than ``most`` requests to each model under way, from now on."""
+        """Have no more than ``most`` requests under way, from now on."""
         self._most = most
         if self._engine is not None:
             self._engine.limit_to(most)

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import math
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from deepseek_async.batch.leases import LeaseLimiter, Stats
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from deepseek_async.batch.job import BatchJob
 
 logger = logging.getLogger("deepseek_async")
+
+T = TypeVar("T")
 
 # Renewals in the lifetime of a permit: two may fail.
 _RENEWALS = 3
@@ -116,10 +118,11 @@ class Renewal:
             stated_limit=self._job.stated_limit if rejected else None,
         )
         patience = self._ttl / _RENEWALS
+        if left > 0:
+            patience = min(patience, left)
         try:
-            async with asyncio.timeout(min(patience, left) if left > 0 else patience):
-                permits = await self._limiter.renew(self._worker, self._want(), stats)
-            permits = max(0, int(permits))
+            renewal = self._limiter.renew(self._worker, self._want(), stats)
+            permits = max(0, int(await _within(patience, renewal)))
         except Exception as exc:
             # Whatever it is made of: a worker that ends would lose more than the limit.
             self._failed(exc)
@@ -133,6 +136,8 @@ class Renewal:
     def _want(self) -> int:
         """Return how many requests the job could have under way until the next renewal."""
         progress = self._job.progress()
+        if progress.paused is not None:
+            return 1
         want = math.ceil(progress.limit * _GROWTH) + _HEADROOM
         if progress.read:
             want = min(want, progress.read - progress.finished)
@@ -140,18 +145,19 @@ class Renewal:
 
     def _failed(self, error: Exception) -> None:
         self._is_moving = False
+        left = self._until - _now()
         if self._until == -math.inf:
             self._permit(_WITHOUT_LEASE)
-        if not self._has_warned:
-            self._has_warned = True
-            logger.warning(
-                "no permits for %s: the limiter fails with %s: %s; the last %d hold until they "
-                "end, then it sends one request at a time until the limiter answers",
-                self._worker,
-                type(error).__name__,
-                error,
-                self._permits,
-            )
+        if self._has_warned:
+            return
+        self._has_warned = True
+        reason = "does not answer"
+        if not isinstance(error, TimeoutError):
+            reason = f"fails with {type(error).__name__}: {error}"
+        then = "it sends one request at a time until it does"
+        if left > 0:
+            then = f"its last {self._permits} hold for another {left:.1f} s, then {then}"
+        logger.warning("the limiter has no permits for %s: it %s; %s", self._worker, reason, then)
 
     def _permit(self, permits: int) -> None:
         self._permits = permits
@@ -159,8 +165,7 @@ class Renewal:
 
     async def _drop(self) -> None:
         try:
-            async with asyncio.timeout(self._ttl / _RENEWALS):
-                await self._limiter.drop(self._worker)
+            await _within(self._ttl / _RENEWALS, self._limiter.drop(self._worker))
         except Exception as exc:
             # The permits end by themselves.
             logger.debug("the permits of %s could not be given back: %s", self._worker, exc)
@@ -168,6 +173,24 @@ class Renewal:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+async def _within(seconds: float, call: Awaitable[T]) -> T:
+    """Wait for a limiter.
+
+    Raises:
+        TimeoutError: If it takes too long.
+        Exception: Whatever it raises.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await call
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # A future of the limiter was, as happens when its cluster goes down.
+        raise ConnectionError("its answer was cancelled") from exc
 
 
 async def _shielded(step: Coroutine[Any, Any, None]) -> None:

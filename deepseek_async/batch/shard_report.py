@@ -34,11 +34,7 @@ def shard_path(out_dir: Path, shard_id: str | int) -> Path:
 
 
 def shards_in(out_dir: Path) -> list[str]:
-    """Return the ids of the shards whose files are in a directory, numbers first.
-
-    Raises:
-        OSError: If it can't be read.
-    """
+    """Return the ids of the shards whose files are in a directory, numbers first."""
     names = [path.name.removesuffix(".meta.json") for path in out_dir.glob("*.meta.json")]
     found = [name for name in names if _SHARD_ID.fullmatch(name)]
     return sorted(found, key=lambda name: (not name.isdecimal(), name.zfill(100), name))

@@ -246,6 +246,14 @@ async def test_a_limit_can_be_lowered_and_raised_while_a_job_runs(sim: Simulator
         assert slow.metrics.peak_in_flight > 2
 
 
+async def test_a_limit_holds_for_all_models_of_a_job_together(sim: Simulator) -> None:
+    async with Simulator(first_token_seconds=0.05) as slow, slow.client() as client:
+        models = ("deepseek-flash", "deepseek-v4-pro")
+        given = [BatchRequest(f"{n}", body(n, model=models[n % 2])) for n in range(40)]
+        await items_of(client.batch(given, max_concurrency=3))
+        assert slow.metrics.peak_in_flight == 3
+
+
 async def test_the_balance_may_be_out_of_reach(
     client: AsyncDeepSeek, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ async def run(
 
 
 async def test_all_shards_in_one_file(sim: Simulator, tmp_path: Path) -> None:
-    shards = ["b", 10, 9]
+    shards: list[str | int] = ["b", 10, 9]
     reports = [await run(sim, tmp_path, shard, items(shard, 5)) for shard in shards]
     merged = merge_shards(tmp_path, into=tmp_path / "all.jsonl")
     assert merged.ok
@@ -37,6 +37,7 @@ async def test_all_shards_in_one_file(sim: Simulator, tmp_path: Path) -> None:
     # What was merged is no shard.
     assert merge_shards(tmp_path, into=tmp_path / "all.jsonl").shards == 3
     assert str(merged).startswith("3 shards: 15 answered, 0 failed\ntokens and cost: 15 requests")
+    assert "results:" not in str(merge_shards(tmp_path))
 
 
 async def test_an_item_that_failed_may_be_answered_by_another_shard(
@@ -122,9 +123,7 @@ def test_a_directory_without_shards(tmp_path: Path) -> None:
 async def test_a_shard_that_ended_early(sim: Simulator, tmp_path: Path) -> None:
     report = await run(sim, tmp_path, 0, items(0, 50), budget=Budget(tokens=200, strict=True))
     assert report.outcome == "stopped_by_budget"
-    with pytest.raises(
-        BatchError, match=r"shard 0 ended early \(stopped_by_budget\); run it"
-    ):
+    with pytest.raises(BatchError, match=r"shard 0 ended early \(stopped_by_budget\); run it"):
         merge_shards(tmp_path)
     assert merge_shards(tmp_path, strict=False).answered == report.succeeded
 
@@ -180,7 +179,7 @@ async def test_hosts_without_known_prices(sim: Simulator, tmp_path: Path) -> Non
 async def test_answers_with_unknown_fields_are_counted_too(sim: Simulator, tmp_path: Path) -> None:
     sim.script(
         Reply("Hi", usage={"prompt_tokens": 7, "new_tokens": 3}, match="Say 0-0."),
-        Reply(body={"id": "x", "choices": [], "object": "chat.completion"}, match="Say 0-1."),
+        Reply(body={"id": "x", "choices": [], "created": 10**30}, match="Say 0-1."),
         Reply(body={"text": "no answer as we know it"}, match="Say 0-2."),
     )
     report = await run(sim, tmp_path, 0, items(0, 3))
@@ -188,6 +187,17 @@ async def test_answers_with_unknown_fields_are_counted_too(sim: Simulator, tmp_p
     assert merged.answered == report.succeeded
     assert merged.usage.prompt_tokens == 7
     assert merged.usage.without_usage == report.succeeded - 1
+
+
+async def test_files_that_can_not_be_read(sim: Simulator, tmp_path: Path) -> None:
+    await run(sim, tmp_path, 0, items(0, 2))
+    (tmp_path / "0.errors.jsonl").mkdir()
+    with pytest.raises(BatchFileError, match=r"0\.errors\.jsonl can't be read: Is a directory"):
+        merge_shards(tmp_path)
+    (tmp_path / "0.report.json").unlink()
+    (tmp_path / "0.report.json").mkdir()
+    with pytest.raises(BatchFileError, match=r"0\.report\.json can't be read: Is a directory"):
+        merge_shards(tmp_path)
 
 
 async def test_files_of_shards_are_not_replaced(sim: Simulator, tmp_path: Path) -> None:
