@@ -98,7 +98,8 @@ def test_a_fim_prompt() -> None:
         body("\ud800", [{"text": "\ud800"}]),
         {"messages": {"role": "user"}},
     ],
-    ids=repr,
+    # By name: objects have another repr in each process.
+    ids=["nothing", "text", "no messages", "no JSON", "surrogates", "one message"],
 )
 def test_what_is_wrong_is_for_others_to_say(wrong: dict[str, Any]) -> None:
     assert isinstance(cache_text(wrong), bytes)
