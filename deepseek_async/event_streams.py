@@ -78,28 +78,30 @@ class EventStream(AnswerStream[C, R]):
         return self
 
     async def __anext__(self) -> ChatEvent:
-        while True:
-            if self._events:
-                return self._events.popleft()
-            for chunk in self._chunks:
+        events, reader = self._events, self._reader
+        while not events:
+            for chunk in reader.chunks:
                 self._tell(chunk)
                 break
             else:
                 if self._done_told:
                     self._consumed = True
                     raise StopAsyncIteration
-                await self._open()
-                more = await self._next_block()
-                self._tell_resumed()
+                if not reader.opened:
+                    await self._open()
+                more = await reader.read()
+                if reader.ended_segments:
+                    self._tell_resumed()
                 if not more:
                     self._tell_end()
-                elif not self._reader.accumulator.chunks:
+                elif not reader.accumulator.chunks:
                     self._tell_queued()
+        return events.popleft()
 
     @property
     def snapshot(self) -> R:
         """The answer so far; built when asked for, and kept until more has come."""
-        self._add_delivered()
+        self._reader.add_delivered()
         accumulator = self._reader.accumulator
         state = (accumulator, accumulator.chunks)
         if self._snapshot is None or self._snapshot[:2] != state:
@@ -137,12 +139,13 @@ class EventStream(AnswerStream[C, R]):
     async def _texts(self, view: str, text_of: Callable[[C], str | None]) -> AsyncGenerator[str]:
         self._claim(view)
         await self._open()
+        reader = self._reader
         more = True
         while more:
-            for chunk in self._chunks:
+            for chunk in reader.chunks:
                 if text := text_of(chunk):
                     yield text
-            more = await self._next_block()
+            more = await reader.read()
         self._consumed = True
 
     @staticmethod
@@ -157,7 +160,7 @@ class EventStream(AnswerStream[C, R]):
     def _tell_finish(self) -> None:
         """Tell what the finish reason completes."""
         self._finish_told = True
-        self._add_delivered()
+        self._reader.add_delivered()
         if self._in_content:
             text = self._reader.accumulator.content if self._accumulate else None
             self._events.append(ContentDoneEvent(text))
@@ -251,7 +254,7 @@ class ChatEventStream(EventStream[ChatCompletionChunk, ChatCompletion]):
 
         if not self._accumulate:
             raise RuntimeError("a stream opened with accumulate=False keeps no text to look at")
-        self._add_delivered()
+        self._reader.add_delivered()
         text, source = self._json_text(tool_call)
         growing = self._growing.get((cls, source))
         if growing is None or growing.accumulator is not self._answer:
@@ -308,14 +311,14 @@ class ChatEventStream(EventStream[ChatCompletionChunk, ChatCompletion]):
 
     def _tell_arguments(self) -> None:
         self._tell_reasoning_done()
-        self._add_delivered()
+        self._reader.add_delivered()
         for call, arguments in self._answer.tool_calls.latest:
             self._events.append(ArgumentsDeltaEvent(call.index, call.id, call.name, arguments))
 
     def _tell_reasoning_done(self) -> None:
         if self._in_reasoning:
             self._in_reasoning = False
-            self._add_delivered()
+            self._reader.add_delivered()
             text = self._reader.accumulator.reasoning if self._accumulate else None
             self._events.append(ReasoningDoneEvent(text))
 

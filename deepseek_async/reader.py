@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import copy
 import functools
+import operator
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar, cast
 
@@ -39,6 +40,8 @@ class ChunkReader(Generic[C, R]):
 
     Attributes:
         accumulator: What the chunks are added to once they are delivered.
+        chunks: Hands out the chunks that :meth:`read` fetched. How far it is tells how many were
+            delivered.
     """
 
     def __init__(
@@ -69,7 +72,10 @@ class ChunkReader(Generic[C, R]):
         self._answered_before: ResponseInfo | None = None
         self._error: DeepSeekError | None = None
         self._earlier_comments = 0
+        self._block: list[C] = []
+        self._added = 0
         self.accumulator = stream_format.accumulator(accumulate)
+        self.chunks = iter(self._block)
         self.on_block: Callable[[bytes], None] | None = None
         """Sees every block of bytes before it is decoded."""
 
@@ -77,7 +83,7 @@ class ChunkReader(Generic[C, R]):
         """Is told that the answer begins anew: what came before is void."""
 
         self.report_comments = False
-        """Whether :meth:`read` returns when only keep-alives came."""
+        """Whether :meth:`read` ends when only keep-alives came."""
 
     def __del__(self) -> None:
         # What was dropped half-way has its price as well.
@@ -138,28 +144,89 @@ class ChunkReader(Generic[C, R]):
         finally:
             self._reading = False
 
-    async def read(self) -> list[C] | None:
-        """Return the next chunks; None at the end of a complete answer.
+    def add_delivered(self) -> None:
+        """Add the chunks that were delivered since the last time."""
+        block = self._block
+        delivered = len(block) - operator.length_hint(self.chunks)
+        if delivered > self._added:
+            self.accumulator.add(block[self._added : delivered] if len(block) > 1 else block)
+            self._added = delivered
 
-        The list is empty if only keep-alives came and ``report_comments`` is set, and where a
-        new segment begins. The chunks of the list before must have been added to the
-        accumulator.
+    def pass_over(self) -> None:
+        """Take the chunks that are left for delivered."""
+        for _ in self.chunks:
+            pass
+
+    async def read(self) -> bool:
+        """Fetch more chunks once all have been delivered; False at the end of a complete answer.
+
+        There are none if only keep-alives came and ``report_comments`` is set, and where a new
+        segment begins.
 
         Raises:
             DeepSeekError: If the stream failed; the same error from then on.
         """
+        # What a live stream costs is done here, for each of its chunks: nothing is called but
+        # for what it does.
+        self.add_delivered()
         if self._error is not None:
             raise copy.copy(self._error)
         if self._ended:
-            return None
-        self._start_reading()
+            return False
+        if self._reading:
+            raise _read_by_another_task()
+        self._reading = True
         try:
-            return await self._read()
+            while True:
+                decoder, response = self._decoder, self._response
+                assert response is not None
+                try:
+                    block = b"" if decoder.ended else await response.read()
+                    if not block:
+                        decoder.finish()
+                        self._raise_if_incomplete()
+                except DeepSeekError as exc:
+                    begun = await self._settle(exc)
+                    if begun or self._ended:
+                        return begun
+                    continue
+                if not block:
+                    return await self._end_segment()
+                if self.on_block is not None:
+                    self.on_block(block)
+                comments = decoder.comments
+                if chunks := decoder.feed(block):
+                    response.event_came()
+                    if not self._has_data or self._continuation is not None:
+                        self._look_at(chunks)
+                    self._last = self._block = chunks
+                    self.chunks = iter(chunks)
+                    self._added = 0
+                    if decoder.done and not self._breaks_off:
+                        self._complete()
+                    return True
+                response.nothing_came()
+                if decoder.done:
+                    continue
+                if not decoder.events:
+                    if len(self._stray) < MAX_STRAY:
+                        self._stray += block
+                    if self.report_comments and decoder.comments > comments:
+                        return True
         except BaseException as exc:
             self._fail(exc)
             raise
         finally:
             self._reading = False
+
+    def _look_at(self, chunks: list[C]) -> None:
+        """Take note of what chunks mean for an answer that breaks off."""
+        if not self._has_data:
+            self._has_data = any(map(self._format.carries_data, chunks))
+        if self._continuation is not None:
+            self._continuation.pass_on(
+                cast("list[ChatCompletionChunk]", chunks), has_data=self._has_data
+            )
 
     def _fail(self, exc: BaseException) -> None:
         """Close the connection, and let every further read fail: cancelled ones, too."""
@@ -172,6 +239,7 @@ class ChunkReader(Generic[C, R]):
 
     def close(self) -> None:
         """Close the connection at once; reading on is an error unless the end was reached."""
+        self.add_delivered()
         if not self.finished:
             self._error = self._closed_error()
             self._record()
@@ -184,65 +252,47 @@ class ChunkReader(Generic[C, R]):
 
     def _start_reading(self) -> None:
         if self._reading:
-            raise RuntimeError(
-                "another task is reading this stream at the moment; let one task read it and "
-                "hand the chunks on"
-            )
+            raise _read_by_another_task()
         self._reading = True
 
-    async def _read(self) -> list[C] | None:
-        while True:
-            decoder, response = self._decoder, self._response
-            assert response is not None
-            try:
-                block = b"" if decoder.ended else await response.read()
-                if not block:
-                    decoder.finish()
-                    self._raise_if_incomplete()
-            except DeepSeekError as exc:
-                if self._error is not None:
-                    # Another task closed the stream, which is why reading failed.
-                    raise copy.copy(self._error) from None
-                if type(exc) is APIConnectionError:
-                    decoder.finish()
-                    if decoder.done:
-                        # An unterminated [DONE] before the cut: complete all the same.
-                        continue
-                    exc = interrupted_by(exc, decoder.events)
-                if self._is_complete_despite(exc):
-                    self._complete()
-                    return None
-                if await self._recover(exc):
-                    return []
-                continue
-            if not block:
-                if self._breaks_off:
-                    response.finish()
-                    await self._begin_segment()
-                    return []
-                self._complete()
-                return None
-            if self.on_block is not None:
-                self.on_block(block)
-            comments = decoder.comments
-            chunks = decoder.feed(block)
-            if chunks:
-                response.event_came()
-                self._last = chunks
-                self._has_data = self._has_data or any(map(self._format.carries_data, chunks))
-                if self._continuation is not None:
-                    self._continuation.pass_on(
-                        cast("list[ChatCompletionChunk]", chunks), has_data=self._has_data
-                    )
-                if decoder.done and not self._breaks_off:
-                    self._complete()
-                return chunks
+    async def _settle(self, error: DeepSeekError) -> bool:
+        """Go on in spite of a failure, if there is a way.
+
+        Returns:
+            Whether a new segment has begun. If none has, the answer is complete, or there is
+            more to read of it.
+
+        Raises:
+            DeepSeekError: ``error``, or what it means for the answer.
+        """
+        decoder = self._decoder
+        if self._error is not None:
+            # Another task closed the stream, which is why reading failed.
+            raise copy.copy(self._error) from None
+        if type(error) is APIConnectionError:
+            decoder.finish()
             if decoder.done:
-                continue
-            if not decoder.events and len(self._stray) < MAX_STRAY:
-                self._stray += block
-            if self.report_comments and decoder.comments > comments and not decoder.events:
-                return []
+                # An unterminated [DONE] before the cut: complete all the same.
+                return False
+            error = interrupted_by(error, decoder.events)
+        if self._is_complete_despite(error):
+            self._complete()
+            return False
+        return await self._recover(error)
+
+    async def _end_segment(self) -> bool:
+        """Take note that the bytes of a request have come to their end.
+
+        Returns:
+            Whether another has been sent to go on with the answer.
+        """
+        if not self._breaks_off:
+            self._complete()
+            return False
+        assert self._response is not None
+        self._response.finish()
+        await self._begin_segment()
+        return True
 
     @property
     def _breaks_off(self) -> bool:
@@ -444,3 +494,10 @@ class ChunkReader(Generic[C, R]):
             attempts=self._call.attempts,
             partial=self.partial(),
         )
+
+
+def _read_by_another_task() -> RuntimeError:
+    return RuntimeError(
+        "another task is reading this stream at the moment; let one task read it and hand the "
+        "chunks on"
+    )

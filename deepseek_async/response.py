@@ -78,6 +78,7 @@ class HTTPResponse:
         "_broken",
         "_clocks",
         "_loop",
+        "_now",
         "_on_end",
         "_pool",
         "_response",
@@ -98,6 +99,7 @@ class HTTPResponse:
         self._clocks = clocks
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
         self._broken: APIConnectionError | None = None
         self._timer: asyncio.TimerHandle | None = None
         # How many bytes of the body have been read.
@@ -117,17 +119,16 @@ class HTTPResponse:
         response = self._response
         if response is None or self._taken or not response.content.is_eof():
             return None
-        content = response.content
-        if content.exception() is not None or response.connection is not None:
-            return None
-        body = content.read_nowait()
+        body = response.content.read_nowait()
         self._ended()
         return body
 
     async def read(self) -> bytes:
         """Return the bytes that have arrived, waiting for the first; b"" at the end.
 
-        What arrived before a failure is returned before the failure is raised.
+        What arrived before a failure is returned before the failure is raised. Tell what came,
+        by one of the three methods below, before anything else is waited for: until then, time
+        counts as spent waiting for the socket.
 
         Raises:
             APIConnectionError: If the connection broke; also from then on.
@@ -142,8 +143,7 @@ class HTTPResponse:
             raise APIConnectionError("the response has been read to its end or closed")
         clocks, content = self._clocks, response.content
         if content.total_bytes == self._taken and not content.is_eof():
-            now = self._loop.time()
-            clocks.wait(now)
+            clocks.waiting_since = now = self._now()
             if self._timer is None:
                 self._watch(now)
         try:
@@ -169,9 +169,6 @@ class HTTPResponse:
         except BaseException:
             self.close()
             raise
-        finally:
-            if clocks.waiting:
-                clocks.stop(self._loop.time())
         self._taken += len(block)
         if not block:
             self._ended()
@@ -201,11 +198,22 @@ class HTTPResponse:
 
     def event_came(self) -> None:
         """Take note of an event of a stream."""
-        if self._clocks.event_came():
+        clocks = self._clocks
+        clocks.waiting_since = None
+        if clocks.begun:
+            # All that there is to do, for all events but the first.
+            clocks.waited = 0.0
+        else:
+            clocks.event_came()
             self._look_anew()
+
+    def nothing_came(self) -> None:
+        """Take note of bytes that completed no event."""
+        self._clocks.stop(self._now())
 
     def bytes_came(self) -> None:
         """Take note of bytes of a plain answer."""
+        self._clocks.waiting_since = None
         if self._clocks.bytes_came():
             self._look_anew()
 
@@ -267,7 +275,7 @@ class HTTPResponse:
         error = self._clocks.expired(now)
         if error is None:
             self._watch(now)
-        elif self._clocks.waiting:
+        elif self._clocks.waiting_since is not None:
             # Wakes the reader; nothing is lost, since it waits only when there is no byte left.
             response.content.set_exception(error)
         else:

@@ -1,6 +1,5 @@
 """Streamed answers as their chunks."""
 
-import operator
 from collections import deque
 from collections.abc import AsyncGenerator
 from types import TracebackType
@@ -44,10 +43,6 @@ class AnswerStream(Generic[C, R]):
         )
         self._continuation = continuation
         self._accumulate = accumulate
-        self._block: list[C] = []
-        # Hands out the chunks of the block; how far it is tells how many were delivered.
-        self._chunks = iter(self._block)
-        self._added = 0
         self._view: str | None = None
         self._consumed = False
 
@@ -70,13 +65,13 @@ class AnswerStream(Generic[C, R]):
     @property
     def usage(self) -> Usage | None:
         """The token counts; None until they come, with the last chunks."""
-        self._add_delivered()
+        self._reader.add_delivered()
         return self._reader.accumulator.usage
 
     @property
     def finish_reason(self) -> str | None:
         """Why the answer ended; None while it goes on."""
-        self._add_delivered()
+        self._reader.add_delivered()
         return self._reader.accumulator.finish_reason
 
     @property
@@ -85,7 +80,7 @@ class AnswerStream(Generic[C, R]):
 
         One, unless ``auto_continue`` or ``resume`` made more of it.
         """
-        self._add_delivered()
+        self._reader.add_delivered()
         return self._reader.segments()
 
     @property
@@ -101,7 +96,7 @@ class AnswerStream(Generic[C, R]):
         """
         if not self._accumulate:
             raise RuntimeError("a stream opened with accumulate=False keeps no completion")
-        self._add_delivered()
+        self._reader.add_delivered()
         return self._reader.completion()
 
     async def until_done(self) -> None:
@@ -112,21 +107,17 @@ class AnswerStream(Generic[C, R]):
             APITimeoutError: If a clock ran out.
         """
         await self._open()
-        while await self._next_block():
-            for _ in self._chunks:
-                pass
+        reader = self._reader
+        while await reader.read():
+            reader.pass_over()
         self._consumed = True
 
     async def aclose(self) -> None:
         """Close the connection at once, unless the answer is complete."""
-        self._close()
+        self._reader.close()
 
     async def close(self) -> None:
         """Do what :meth:`aclose` does, under the name other SDKs use."""
-        self._close()
-
-    def _close(self) -> None:
-        self._add_delivered()
         self._reader.close()
 
     async def __aexit__(
@@ -136,23 +127,7 @@ class AnswerStream(Generic[C, R]):
         traceback: TracebackType | None,
     ) -> None:
         # Nothing here waits, so that a second cancellation has nothing to skip.
-        self._close()
-
-    def _add_delivered(self) -> None:
-        """Add the chunks that were delivered since the last time."""
-        delivered = len(self._block) - operator.length_hint(self._chunks)
-        if delivered > self._added:
-            self._reader.accumulator.add(self._block[self._added : delivered])
-            self._added = delivered
-
-    async def _next_block(self) -> bool:
-        """Fetch more chunks once all have been delivered; False at the end."""
-        self._add_delivered()
-        block = await self._reader.read()
-        self._block = [] if block is None else block
-        self._chunks = iter(self._block)
-        self._added = 0
-        return block is not None
+        self._reader.close()
 
     async def _open(self) -> None:
         if not self._reader.opened and not self._reader.finished:
@@ -195,10 +170,11 @@ class ChunkStream(AnswerStream[C, R]):
         return self
 
     async def __anext__(self) -> C:
-        for chunk in self._chunks:
+        reader = self._reader
+        for chunk in reader.chunks:
             return chunk
-        while await self._next_block():
-            for chunk in self._chunks:
+        while await reader.read():
+            for chunk in reader.chunks:
                 return chunk
         self._consumed = True
         raise StopAsyncIteration
@@ -236,11 +212,10 @@ class ChunkStream(AnswerStream[C, R]):
         while more:
             failure: DeepSeekError | None = None
             try:
-                more = await self._next_block()
+                more = await self._reader.read()
             except DeepSeekError as exc:
                 failure = exc
-            for _ in self._chunks:
-                pass
+            self._reader.pass_over()
             while ready:
                 yield ready.popleft()
             if failure is not None:

@@ -21,24 +21,30 @@ class Clocks:
         timeouts: The limits.
         streamed: Whether the answer is a stream. A plain answer has no events, and may send
             nothing until it is ready: ``idle`` starts with its first byte.
+
+    Attributes:
+        begun: Whether the answer has: with an event, or if it is a plain one with a byte.
+        waited: How long has been waited for the next event.
+        waiting_since: Since when the call waits for the socket; None while it does not.
+        timeouts: The limits.
     """
 
     __slots__ = (
-        "_begun",
         "_idle",
         "_limit",
         "_streamed",
         "_total",
-        "_waited",
-        "_waiting_since",
+        "begun",
         "timeouts",
+        "waited",
+        "waiting_since",
     )
 
     def __init__(self, timeouts: Timeouts, *, streamed: bool) -> None:
         self.timeouts = timeouts
         self._streamed = streamed
         self._total: float | None = None
-        self._waiting_since: float | None = None
+        self.waiting_since: float | None = None
         self.restart()
 
     def start(self, now: float) -> None:
@@ -49,31 +55,26 @@ class Clocks:
     def restart(self) -> None:
         """Begin a new attempt; ``total`` runs on."""
         self._idle = self.timeouts.idle if self._streamed else None
-        self._begun = False
+        self.begun = False
         # The limit to the next event, and how much of it has been waited.
         self._limit = self.timeouts.first_event if self._streamed else None
-        self._waited = 0.0
-        self._waiting_since = None
+        self.waited = 0.0
+        self.waiting_since = None
 
     @property
     def total_deadline(self) -> float | None:
         """When the whole call must be over."""
         return self._total
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the call waits for the socket."""
-        return self._waiting_since is not None
-
     def wait(self, now: float) -> None:
         """Begin to wait for bytes."""
-        self._waiting_since = now
+        self.waiting_since = now
 
     def stop(self, now: float) -> None:
         """Stop waiting, whether bytes came or not."""
-        if self._waiting_since is not None:
-            self._waited += now - self._waiting_since
-            self._waiting_since = None
+        if self.waiting_since is not None:
+            self.waited += now - self.waiting_since
+            self.waiting_since = None
 
     def bytes_came(self) -> bool:
         """Take note of bytes of a plain answer: silence counts from now on.
@@ -81,7 +82,7 @@ class Clocks:
         Returns:
             Whether a clock started, so that the next deadline may be earlier than before.
         """
-        begun, self._begun = self._begun, True
+        begun, self.begun = self.begun, True
         self._idle = self.timeouts.idle
         return not begun
 
@@ -91,19 +92,19 @@ class Clocks:
         Returns:
             Whether a clock started, so that the next deadline may be earlier than before.
         """
-        begun, self._begun = self._begun, True
+        begun, self.begun = self.begun, True
         self._limit = self.timeouts.progress
-        self._waited = 0.0
+        self.waited = 0.0
         return not begun
 
     def deadline(self, now: float) -> float | None:
         """Return when the next clock runs out, if the call waits from now on without a break."""
-        since = self._waiting_since if self._waiting_since is not None else now
+        since = self.waiting_since if self.waiting_since is not None else now
         deadlines = [self._total] if self._total is not None else []
         if self._idle is not None:
             deadlines.append(since + self._idle)
         if self._limit is not None:
-            deadlines.append(since + self._limit - self._waited)
+            deadlines.append(since + self._limit - self.waited)
         return min(deadlines, default=None)
 
     def expired(self, now: float) -> APITimeoutError | None:
@@ -118,11 +119,11 @@ class Clocks:
             return TotalTimeoutError(
                 f"the call took longer than the total timeout of {timeouts.total:g} s"
             )
-        since = self._waiting_since
+        since = self.waiting_since
         if since is None:
             return None
-        if self._limit is not None and now >= since + self._limit - self._waited:
-            if not self._begun:
+        if self._limit is not None and now >= since + self._limit - self.waited:
+            if not self.begun:
                 return FirstEventTimeoutError(
                     f"the stream did not begin within {self._limit:g} s (keep-alives don't count)"
                 )

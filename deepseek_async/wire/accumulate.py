@@ -8,7 +8,6 @@ from deepseek_async.types.chat import (
     ChatCompletionChunk,
     ChatCompletionMessage,
     Choice,
-    ChoiceDelta,
     ChunkChoice,
     Logprobs,
     TokenLogprob,
@@ -19,6 +18,9 @@ from deepseek_async.types.usage import Usage
 from deepseek_async.wire.repair import REASONING_ALIASES
 from deepseek_async.wire.text import TextBuilder
 from deepseek_async.wire.tool_calls import ToolCallAssembler
+
+# How many chunks come between two looks at whether there is much to join.
+_COMPACT_AFTER = 256
 
 C = TypeVar("C", bound=ChatCompletionChunk | Completion)
 C_contra = TypeVar("C_contra", bound=ChatCompletionChunk | Completion, contravariant=True)
@@ -105,7 +107,19 @@ class _GrowingChoice:
 
     def add(self, choice: ChunkChoice) -> None:
         # The delta first: a finish chunk may carry text.
-        self._add_delta(choice.delta)
+        delta = choice.delta
+        if delta.content is not None:
+            self.content.append(delta.content)
+            self.content.seen = True
+        if delta.reasoning_content is not None:
+            self.reasoning.append(delta.reasoning_content)
+            self.reasoning.seen = True
+        if delta.tool_calls:
+            self.tool_calls.add(delta.tool_calls, keep=True)
+        if delta.role:
+            self.role = delta.role
+        if delta.model_extra:
+            merge(self._message_extra, delta.model_extra)
         # A later null never erases the reason.
         if choice.finish_reason is not None:
             self.finish_reason = choice.finish_reason
@@ -114,21 +128,10 @@ class _GrowingChoice:
         if choice.model_extra:
             merge(self._extra, choice.model_extra)
 
-    def _add_delta(self, delta: ChoiceDelta) -> None:
-        if delta.content is not None:
-            self.content.append(delta.content)
-            self.content.seen = True
-            self.content.compact()
-        if delta.reasoning_content is not None:
-            self.reasoning.append(delta.reasoning_content)
-            self.reasoning.seen = True
-            self.reasoning.compact()
-        if delta.tool_calls:
-            self.tool_calls.add(delta.tool_calls, keep=True)
-        if delta.role:
-            self.role = delta.role
-        if delta.model_extra:
-            merge(self._message_extra, delta.model_extra)
+    def compact(self) -> None:
+        """Join the pieces of text, if there are many."""
+        self.content.compact()
+        self.reasoning.compact()
 
     def _add_logprobs(self, logprobs: Logprobs) -> None:
         if self._logprobs is None:
@@ -233,6 +236,9 @@ class ChatAccumulator:
                 self.usage = chunk.usage
             if chunk.model_extra:
                 merge(self._extra, chunk.model_extra)
+            if not self.chunks % _COMPACT_AFTER:
+                for growing in self._choices.values():
+                    growing.compact()
 
     def _add_end(self, chunks: Iterable[ChatCompletionChunk]) -> None:
         """Take only what tells the tool calls apart, and how the answer ended."""

@@ -11,6 +11,7 @@ from deepseek_async.wire.repair import UNREADABLE
 C = TypeVar("C", bound=Model)
 
 _DONE = b"[DONE]"
+_LF = 0x0A
 
 
 class ChunkDecoder(Generic[C]):
@@ -24,6 +25,7 @@ class ChunkDecoder(Generic[C]):
         max_event_size: Most bytes of one event.
 
     Attributes:
+        ended: Nothing more will come of this stream, for one of the next three reasons.
         done: ``[DONE]`` has come; whatever follows it is ignored.
         error: The ``error`` object that ended the stream, None if none came.
         failure: Why the stream can't be read on: an event that is too large or not JSON.
@@ -39,17 +41,15 @@ class ChunkDecoder(Generic[C]):
         self._lines = LineSplitter(max_event_size)
         self._data: list[bytes] = []
         self._data_size = 0
+        # Whether the next byte begins a line, and an event.
+        self._between = False
+        self.ended = False
         self.done = False
         self.error: object = None
         self.failure: EventTooLargeError | NotAnObjectError | None = None
         self.comments = 0
         self.queued_comments = 0
         self.events = 0
-
-    @property
-    def ended(self) -> bool:
-        """Nothing more will come of this stream."""
-        return self.done or self.error is not None or self.failure is not None
 
     def feed(self, block: bytes) -> list[C]:
         """Add received bytes and return the chunks they complete.
@@ -58,13 +58,31 @@ class ChunkDecoder(Generic[C]):
         """
         if self.ended:
             return []
+        if (
+            self._between
+            and block.find(b"\n") == len(block) - 2
+            and block[-1] == _LF
+            and block.startswith(b"data: {")
+            and b"\r" not in block
+            and len(block) <= self._max_event_size
+        ):
+            # One event and no more, as each block of a live stream is.
+            try:
+                chunks = [self._decode(block[6:-2])]
+            except UNREADABLE:
+                chunks = []
+            if chunks:
+                self.events += 1
+                return chunks
         lines = self._lines.feed(block)
         chunks = self._events(lines) if self._data else self._single_line_events(lines)
         if self._lines.too_large and not self.ended:
-            self.failure = event_too_large(self._max_event_size)
+            self._fail(event_too_large(self._max_event_size))
         if not self.events and not chunks:
             self.queued_comments = self.comments
         self.events += len(chunks)
+        # A CR may be half of a line end.
+        self._between = block[-2:] == b"\n\n" and self.events > 0
         return chunks
 
     def finish(self) -> None:
@@ -76,7 +94,7 @@ class ChunkDecoder(Generic[C]):
         if not self.ended:
             self._field(self._lines.tail)
             if b"\n".join(self._data).strip() == _DONE:
-                self.done = True
+                self.done = self.ended = True
 
     def _single_line_events(self, lines: list[bytes]) -> list[C]:
         """Decode lines that most likely are data and blank lines in turn.
@@ -111,7 +129,7 @@ class ChunkDecoder(Generic[C]):
                 elif line[:7] != b"data: {" and line.startswith(b"data"):
                     return self._events(lines)
             self.comments += comments
-        self.done = done
+        self.done = self.ended = done
         if last is not None and not done:
             self._field(last)
         return chunks
@@ -144,23 +162,28 @@ class ChunkDecoder(Generic[C]):
         self._data_size += len(value) + (1 if self._data else 0)
         self._data.append(value)
         if self._data_size > self._max_event_size:
-            self.failure = event_too_large(self._max_event_size)
+            self._fail(event_too_large(self._max_event_size))
 
     def _event(self, data: bytes, chunks: list[C]) -> None:
         text = data.strip()
         if text == _DONE:
-            self.done = True
+            self.done = self.ended = True
             return
         if not text:
             return
         try:
             chunk = decode(data, self._cls)
         except NotAnObjectError as exc:
-            self.failure = exc
+            self._fail(exc)
             return
         if chunk.model_extra is not None and (error := chunk.model_extra.get("error")) is not None:
             self.error = error
+            self.ended = True
             return
         if not self.events and not chunks:
             self.queued_comments = self.comments
         chunks.append(chunk)
+
+    def _fail(self, failure: EventTooLargeError | NotAnObjectError) -> None:
+        self.failure = failure
+        self.ended = True

@@ -104,9 +104,13 @@ class Connection:
         self._writer = writer
         self.gone = asyncio.Event()
 
+    async def head(self) -> bytes:
+        """Read the head of the next request, and leave its body."""
+        return await self._reader.readuntil(b"\r\n\r\n")
+
     async def request(self) -> Request:
         """Read the next request."""
-        head = await self._reader.readuntil(b"\r\n\r\n")
+        head = await self.head()
         line, *lines = head.decode("latin-1").split("\r\n")
         headers = dict(each.lower().split(": ", 1) for each in lines if each)
         # Names in lower case, values as they came.

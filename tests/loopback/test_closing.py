@@ -16,7 +16,7 @@ from deepseek_async import (
     Timeouts,
     TotalTimeoutError,
 )
-from deepseek_async import session as session_module
+from deepseek_async import connections as connections_module
 from tests.loopback.peer import (
     ASK,
     DONE,
@@ -115,11 +115,11 @@ def test_loops_are_not_kept_alive_by_a_client_that_is_never_closed() -> None:
             client = peer.client()
             for _ in range(3):
                 await asyncio.to_thread(asyncio.run, use(client))
-            assert not [loop for loop in session_module._guards if loop.is_closed()]
+            assert not [loop for loop in connections_module._guards if loop.is_closed()]
             await client.aclose()
 
     asyncio.run(main())
-    assert not session_module._guards
+    assert not connections_module._guards
 
 
 async def test_pooled_connections_of_a_loop_closed_the_hard_way_are_closed_with_the_client() -> (
@@ -250,7 +250,7 @@ async def test_a_request_does_not_wait_for_a_terminator_while_a_connection_is_fr
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Were it to wait, it would wait past the guard.
-    monkeypatch.setattr("deepseek_async.session.REUSE_WAIT", 10 * GUARD)
+    monkeypatch.setattr("deepseek_async.connections.REUSE_WAIT", 10 * GUARD)
     monkeypatch.setattr("deepseek_async.response.RELEASE_TIMEOUT", 10 * GUARD)
     connections = 0
     go_on = asyncio.Event()

@@ -83,7 +83,7 @@ async def test_connections_have_nodelay_and_after_a_while_keep_alive(
                 made.append(self)
 
         monkeypatch.setattr("socket.socket", Recorder)
-        monkeypatch.setattr("deepseek_async.session._PROBE_AFTER", 0.01)
+        monkeypatch.setattr("deepseek_async.connections._PROBE_AFTER", 0.01)
         streams = [await client.chat.completions.create(**ASK, stream=True) for _ in range(2)]
         for stream in streams:
             await anext(stream)
@@ -357,3 +357,26 @@ async def test_models_and_balance_use_the_same_connection() -> None:
         assert [model.id for model in await client.models.list()] == ["m"]
         assert (await client.user.balance()).is_available
         assert peer.accepted == 1
+
+
+async def test_an_answer_that_comes_before_the_whole_request_ends_the_connection() -> None:
+    """What is left of the request would be taken for the next one."""
+    size = 32 * 1024 * 1024
+    gone: list[asyncio.Event] = []
+
+    async def handle(connection: Connection) -> None:
+        gone.append(connection.gone)
+        if len(gone) == 1:
+            await connection.head()
+        else:
+            await connection.request()
+        await connection.write(plain("x"))
+        await connection.until_gone()
+
+    async with asyncio.timeout(GUARD), serving(handle, max_retries=0) as (peer, client):
+        messages = [{"role": "user", "content": "x" * size}]
+        early = await client.chat.completions.create(model="deepseek-flash", messages=messages)
+        assert early.choices[0].message.content == "x"
+        await gone[0].wait()
+        assert (await client.chat.completions.create(**ASK)).attempts == 1
+        assert peer.accepted == 2

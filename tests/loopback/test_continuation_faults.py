@@ -475,3 +475,36 @@ async def test_two_hundred_segments_are_one_answer() -> None:
     assert stream.usage is not None
     assert stream.usage.total_tokens == 200 * USAGE["total_tokens"]
     assert json.loads(script.requests[-1].body)["messages"][-1]["prefix"] is True
+
+
+async def test_a_continuation_meets_a_stale_connection_for_free_as_well() -> None:
+    """Each request of an answer may go over a kept connection that turns out to be closed."""
+    both = asyncio.Event()
+
+    async def greet(connection: Connection) -> None:
+        # Two at once, so that two connections are kept.
+        if len(script.requests) == 2:
+            both.set()
+        await both.wait()
+        await connection.write(plain("x"))
+
+    async def hang_up(connection: Connection) -> None:
+        connection.finish()
+        await connection.until_gone()
+
+    script = Script(
+        greet,
+        greet,
+        hang_up,
+        whole(ROLE, text("one "), LENGTH, DONE),
+        hang_up,
+        whole(ROLE, text("two"), FINISH, DONE),
+    )
+    async with asyncio.timeout(GUARD), serving(script, max_retries=0) as (peer, client):
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(client.chat.completions.create(**ASK))
+        stream = await opened(client, auto_continue=1)
+        await stream.until_done()
+        assert said(stream) == "one two"
+        assert (stream.attempts, peer.accepted) == (4, 3)

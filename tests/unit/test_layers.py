@@ -20,8 +20,8 @@ PACKAGE = Path(deepseek_async.__file__).parent
 LAYERS = [
     {"errors", "types", "pricing", "_version"},
     {"sse", "tokens", "wire", "policy"},
-    {"advice", "environment", "gate", "lanes", "response", "session", "totals"},
-    {"caller", "event_streams", "events", "reader", "streams"},
+    {"advice", "connections", "environment", "gate", "lanes", "response", "session", "totals"},
+    {"caller", "checks", "event_streams", "events", "reader", "streams"},
     {"batch", "structured", "tools"},
     {"resources"},
     {"client"},
@@ -160,7 +160,7 @@ def test_one_module_alone_imports_the_client_of_aiohttp() -> None:
             and unit_of(module) in ("simulator", "web")
         )
     }
-    assert importers == {f"{ROOT}.session"}
+    assert importers == {f"{ROOT}.connections"}
 
 
 @pytest.mark.parametrize("module", inner(0, 1))

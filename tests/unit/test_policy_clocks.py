@@ -115,7 +115,7 @@ def test_the_pauses_of_the_reader_do_not_count() -> None:
     clocks = waiting(only(idle=30, progress=30))
     clocks.event_came()
     clocks.stop(110.0)
-    assert not clocks.waiting
+    assert clocks.waiting_since is None
     assert clocks.expired(5000.0) is None
     clocks.wait(5000.0)
     # 10 of the 30 seconds without an event had been waited; idle starts anew.
@@ -182,7 +182,7 @@ def test_a_new_attempt_restarts_all_but_the_whole_call() -> None:
     clocks.event_came()
     clocks.stop(125.0)
     clocks.restart()
-    assert not clocks.waiting
+    assert clocks.waiting_since is None
     clocks.wait(125.0)
     assert clocks.deadline(125.0) == 155.0
     assert type(clocks.expired(155.0)) is FirstEventTimeoutError
