@@ -4,21 +4,29 @@ import asyncio
 import inspect
 import logging
 import random
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 
+from deepseek_async.checks import (
+    ApiKey,
+    Secret,
+    as_timeouts,
+    check_api_key,
+    check_headers,
+    check_query,
+    check_retries,
+)
+from deepseek_async.connections import HTTPRequest, StaleConnectionError
 from deepseek_async.errors import (
     APIConnectionError,
     APIError,
     APIResponseValidationError,
     ConcurrencyLimitError,
     DeepSeekError,
-    PreflightError,
     TotalTimeoutError,
 )
 from deepseek_async.gate import Gates, HeldPlaces, Slot
@@ -26,31 +34,20 @@ from deepseek_async.policy.clocks import Clocks
 from deepseek_async.policy.dialect import Dialect, beta_base_url
 from deepseek_async.policy.retry import may_retry, retry_delay
 from deepseek_async.response import HTTPResponse
-from deepseek_async.session import (
-    MAX_ERROR_BODY,
-    HTTPRequest,
-    SessionManager,
-    StaleConnectionError,
-)
+from deepseek_async.session import MAX_ERROR_BODY, SessionManager
 from deepseek_async.totals import UsageTotals
 from deepseek_async.types.chat import ChatCompletion
 from deepseek_async.types.fim import Completion
 from deepseek_async.types.http import ResponseInfo
 from deepseek_async.types.model import Result
 from deepseek_async.types.options import Timeouts
-from deepseek_async.types.params import CallOptions, RequestOptions
+from deepseek_async.types.params import CallOptions
 from deepseek_async.types.usage import Usage
 from deepseek_async.wire.codec import decode_result, error_for
 
 R = TypeVar("R", bound=Result)
-S = TypeVar("S", bound=str)
 
 logger = logging.getLogger("deepseek_async")
-
-ApiKey = str | Callable[[], str | Awaitable[str]]
-
-PREFLIGHT_CHOICES: tuple[Literal["on", "off"], ...] = ("on", "off")
-REPLAY_CHOICES: tuple[Literal["keep", "drop", "backfill"], ...] = ("keep", "drop", "backfill")
 
 # The longest answer there can be, 384K tokens, takes about 2 MB, and some 500 MB with 20
 # alternatives for every token.
@@ -59,73 +56,8 @@ _MAX_BODY = 1 << 30
 # Seconds for the body of an error: its status says the most, and a place is held meanwhile.
 _ERROR_BODY_TIMEOUT = 5.0
 
-# What a header may be called (RFC 9110, section 5.6.2), but for those that frame the body.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
-
 # Local servers are given keys such as "x", which stand in every other message by chance.
 _SHORTEST_SECRET = 6
-
-_FORBIDDEN_IN_HEADERS = frozenset(map(chr, range(32))) - {"\t"} | {"\x7f"}
-
-
-def check_api_key(key: object) -> str:
-    """Return the key; it is never quoted in an error.
-
-    Raises:
-        PreflightError: If it can't be sent.
-    """
-    if not isinstance(key, str) or not key.strip():
-        raise PreflightError("the API key must be a non-empty string")
-    for position, character in enumerate(key):
-        if character in _FORBIDDEN_IN_HEADERS or character == "\t" or not character.isascii():
-            raise PreflightError(
-                f"the API key has a character that can't be sent (U+{ord(character):04X} at "
-                f"position {position}); was it read from a file with its line end? Strip it"
-            )
-    return _Secret(key)
-
-
-def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers as a dict of its own.
-
-    Raises:
-        PreflightError: If one can't be sent; its value is not quoted, it may be a secret.
-    """
-    for name, value in _pairs("headers", headers):
-        if not _FORBIDDEN_IN_HEADERS.isdisjoint(name + value):
-            raise PreflightError(f"the header {name!r} has a control character in name or value")
-        if not _TOKEN.fullmatch(name) or name.lower() in _FRAMING:
-            raise PreflightError(f"{name!r} can't be set as a header")
-    return dict(headers)
-
-
-def check_query(query: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return query parameters as pairs.
-
-    Raises:
-        PreflightError: If one can't be sent.
-    """
-    return tuple(_pairs("extra_query", query))
-
-
-def _pairs(what: str, mapping: object) -> list[tuple[str, str]]:
-    if not isinstance(mapping, Mapping):
-        raise PreflightError(f"{what} must be a mapping of names to texts")
-    items = list(cast("Mapping[object, object]", mapping).items())
-    for name, value in items:
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise PreflightError(f"{what}: {name!r} and its value must be texts")
-    return cast("list[tuple[str, str]]", items)
-
-
-class _Secret(str):
-    """A text that debuggers and tracebacks with local variables don't show."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'****'"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -257,48 +189,7 @@ class Caller:
 
 
 def _bearer(key: str) -> str:
-    return _Secret(f"Bearer {key}")
-
-
-def as_timeouts(value: object) -> Timeouts:
-    """Return the timeouts that an option stands for: a number is ``total``, None is none.
-
-    Raises:
-        PreflightError: If it is neither, or not above 0.
-    """
-    if isinstance(value, Timeouts):
-        return value
-    if value is None:
-        return Timeouts(connect=None, idle=None, first_event=None, progress=None)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
-        raise PreflightError(
-            f"timeout must be Timeouts(...), a number of seconds above 0, or None, got {value!r}"
-        )
-    return Timeouts(total=value)
-
-
-def check_choice(name: str, value: S, choices: tuple[S, ...]) -> S:
-    """Return one of a few texts that an option can be.
-
-    Raises:
-        PreflightError: If it is none of them.
-    """
-    if value not in choices:
-        raise PreflightError(
-            f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
-        )
-    return value
-
-
-def check_retries(value: object) -> int:
-    """Return a number of retries.
-
-    Raises:
-        PreflightError: If it is none.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise PreflightError(f"max_retries must be a whole number from 0 up, got {value!r}")
-    return value
+    return Secret(f"Bearer {key}")
 
 
 class Call:
@@ -566,14 +457,3 @@ async def _read_error_body(response: HTTPResponse) -> bytes:
         logger.debug("the error body broke off: %s", exc)
     response.close()
     return b"".join(blocks)
-
-
-def take_options(params: dict[str, Any], known: type[RequestOptions]) -> RequestOptions:
-    """Remove the options of a call from its keyword arguments.
-
-    Args:
-        params: The keyword arguments, which are changed.
-        known: The options that the call takes.
-    """
-    options = {name: params.pop(name) for name in known.__annotations__ if name in params}
-    return cast("RequestOptions", options)

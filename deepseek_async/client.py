@@ -23,12 +23,11 @@ from typing import (
 import msgspec
 
 from deepseek_async._version import __version__
-from deepseek_async.caller import (
+from deepseek_async.caller import Caller, Settings
+from deepseek_async.checks import (
     PREFLIGHT_CHOICES,
     REPLAY_CHOICES,
     ApiKey,
-    Caller,
-    Settings,
     as_timeouts,
     check_api_key,
     check_choice,

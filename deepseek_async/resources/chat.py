@@ -5,14 +5,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from deepseek_async.advice import advise
-from deepseek_async.caller import (
-    PREFLIGHT_CHOICES,
-    REPLAY_CHOICES,
-    Call,
-    Caller,
-    check_choice,
-    take_options,
-)
+from deepseek_async.caller import Call, Caller
+from deepseek_async.checks import PREFLIGHT_CHOICES, REPLAY_CHOICES, check_choice, take_options
 from deepseek_async.errors import PreflightError
 from deepseek_async.event_streams import ChatEventStream
 from deepseek_async.policy.continuation import Continuation

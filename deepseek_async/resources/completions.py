@@ -3,7 +3,8 @@
 from typing import Literal, Unpack, overload
 
 from deepseek_async.advice import advise
-from deepseek_async.caller import PREFLIGHT_CHOICES, Call, Caller, check_choice, take_options
+from deepseek_async.caller import Call, Caller
+from deepseek_async.checks import PREFLIGHT_CHOICES, check_choice, take_options
 from deepseek_async.errors import PreflightError
 from deepseek_async.event_streams import CompletionEventStream
 from deepseek_async.policy.preflight import check_fim
