@@ -212,7 +212,7 @@ class Call:
         streamed: bool,
     ) -> None:
         self._caller = caller
-        self._request = request
+        self._request: HTTPRequest | None = request
         self._model = model
         self._max_retries = max_retries
         self._retries = 0
@@ -225,9 +225,14 @@ class Call:
 
     def ask_instead(self, url: str, body: bytes) -> None:
         """Go on with another request, which may be retried as often as the first."""
+        assert self._request is not None
         self._request = msgspec.structs.replace(self._request, url=url, body=body)
         self._retries = 0
         self._stale_retried = False
+
+    def forget_request(self) -> None:
+        """Take note that the request will not be sent again: a prompt may be large."""
+        self._request = None
 
     async def open(self) -> HTTPResponse:
         """Send the request until it is answered with a 2xx, and return that response.
@@ -269,6 +274,7 @@ class Call:
             if not self.attempts:
                 self.sent_at = asyncio.get_running_loop().time()
             self.attempts += 1
+            assert self._request is not None
             response = await self._caller.sessions.send(
                 self._request,
                 authorization,

@@ -223,6 +223,8 @@ class ChunkReader(Generic[C, R]):
         """Take note of what chunks mean for an answer that breaks off."""
         if not self._has_data:
             self._has_data = any(map(self._format.carries_data, chunks))
+            if self._has_data and self._continuation is None:
+                self._call.forget_request()
         if self._continuation is not None:
             self._continuation.pass_on(
                 cast("list[ChatCompletionChunk]", chunks), has_data=self._has_data
