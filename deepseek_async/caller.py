@@ -56,6 +56,9 @@ _MAX_BODY = 1 << 30
 # Seconds for the body of an error: its status says the most, and a place is held meanwhile.
 _ERROR_BODY_TIMEOUT = 5.0
 
+# In Unix time; no answer was made later.
+_NEVER = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+
 # Local servers are given keys such as "x", which stand in every other message by chance.
 _SHORTEST_SECRET = 6
 
@@ -344,11 +347,10 @@ class Call:
             usage: Its token counts; None if they did not come.
             created: When, as Unix time in seconds; 0 if it didn't say.
         """
-        try:
-            at = datetime.fromtimestamp(created or time.time(), UTC)
-        except (ValueError, OverflowError, OSError):
-            # A host that counts milliseconds.
-            at = datetime.now(UTC)
+        # A host that counts milliseconds isn't believed; nor a day near the last that Python knows,
+        # where sums overflow.
+        is_meant = 0 < created < _NEVER
+        at = datetime.fromtimestamp(created if is_meant else time.time(), UTC)
         self._caller.totals.record(model or self._model or "", usage, at=at)
 
     async def pause(self, error: DeepSeekError | None, times: int) -> None:

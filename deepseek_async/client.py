@@ -454,15 +454,19 @@ class AsyncDeepSeek:
     def _services(self) -> "Services":
         """Return what a job needs of the client."""
         from deepseek_async.batch.engine import Services
+        from deepseek_async.batch.sending import telling
 
         # The job has places and retries of its own.
-        settings = msgspec.structs.replace(self._settings, max_retries=0)
+        settings = msgspec.structs.replace(
+            self._settings, max_retries=0, api_key=telling(self._settings.api_key)
+        )
         caller = Caller(settings, self._sessions, HeldPlaces(), self.usage)
         return Services(
             chat=ChatCompletions(caller),
             fim=Completions(caller),
             balance=self.user.balance,
             lane=self._gates.lane,
+            is_closed=lambda: self._sessions.closed,
             is_deepseek=self.dialect == "deepseek",
         )
 

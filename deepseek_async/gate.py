@@ -243,6 +243,9 @@ class Gates:
     async def acquire(self, model: str | None) -> Slot:
         """Wait for a place for a request to ``model`` (None: not to a model)."""
         gate, limit = self._for(model)
+        # In all models where they share a gate.
+        for lanes in list(self._lanes.values()):
+            lanes.bury()
         await gate.acquire()
         return Slot(gate, limit, self._lanes.get(model or ""))
 
@@ -251,6 +254,7 @@ class Gates:
         model: str,
         wake: Callable[[], None],
         *,
+        is_gone: Callable[[], bool] = lambda: False,
         weight: float = 1.0,
         most: int | None = None,
         at_once: int = 0,
@@ -260,6 +264,7 @@ class Gates:
         Args:
             model: The model, whose limit all jobs of the client share.
             wake: Called, from any thread, when it is worth asking for a place again.
+            is_gone: Tells whether the job will never give back its places.
             weight: The job's share, relative to those of others.
             most: Most requests of the job at once.
             at_once: How many to begin with, if nothing is known of the limit yet.
@@ -270,7 +275,7 @@ class Gates:
             ceiling = self._most if gate is self._all else self._ceilings[model]
             ceiling = min(ceiling, self._hard_limit)
             lanes = self._lanes.setdefault(model, Lanes(gate, ceiling))
-        return lanes.open(wake, weight=weight, most=most, at_once=at_once)
+        return lanes.open(wake, is_gone, weight=weight, most=most, at_once=at_once)
 
     def _for(self, model: str | None) -> tuple[Gate, ConcurrencyLimit | None]:
         if self._pid != os.getpid():

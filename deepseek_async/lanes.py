@@ -48,10 +48,16 @@ class Lane:
     """
 
     def __init__(
-        self, lanes: "Lanes", wake: Callable[[], None], weight: float, most: int | None
+        self,
+        lanes: "Lanes",
+        wake: Callable[[], None],
+        is_gone: Callable[[], bool],
+        weight: float,
+        most: int | None,
     ) -> None:
         self._lanes = lanes
         self.wake = wake
+        self.is_gone = is_gone
         self.weight = weight
         self.most = most
         self.in_flight = 0
@@ -71,6 +77,14 @@ class Lane:
             no place: ``wake`` is called when another job or call has given one back.
         """
         return self._lanes.take(self)
+
+    def sampled(self, sent_at: float) -> bool:
+        """Tell whether a request is one of those that are timed; see :meth:`began`."""
+        return self._lanes.sampled(sent_at)
+
+    def began(self, sent_at: float) -> None:
+        """Take note that the answer to a timed request begins."""
+        self._lanes.began(sent_at)
 
     def end(self, outcome: Outcome) -> None:
         """Give a place back."""
@@ -106,10 +120,17 @@ class Lanes:
         self._ticked = 0.0
 
     def open(
-        self, wake: Callable[[], None], *, weight: float, most: int | None, at_once: int
+        self,
+        wake: Callable[[], None],
+        is_gone: Callable[[], bool],
+        *,
+        weight: float,
+        most: int | None,
+        at_once: int,
     ) -> Lane:
         """Return a lane for another job."""
-        lane = Lane(self, wake, weight, most)
+        self.bury()
+        lane = Lane(self, wake, is_gone, weight, most)
         with self._lock:
             if at_once:
                 self.control.start_with(at_once)
@@ -125,6 +146,20 @@ class Lanes:
             if not self._lanes:
                 self._gate.on_return = None
         self._wake_next()
+
+    def bury(self) -> None:
+        """Take back the places of jobs that ended with their event loop, without a word."""
+        now = time.monotonic()
+        lost = 0
+        with self._lock:
+            for lane in [lane for lane in self._lanes if lane.is_gone()]:
+                self._lanes.remove(lane)
+                lost += lane.in_flight
+                for _ in range(lane.in_flight):
+                    self.control.on_result(now, Outcome("neutral", now))
+                lane.in_flight = 0
+        for _ in range(lost):
+            self._gate.release()
 
     def take(self, lane: Lane) -> float | None:
         """Take a place for a job; see :meth:`Lane.take`."""
@@ -166,6 +201,16 @@ class Lanes:
             if other.waiting and not _PATIENCE < now - other.woken < 10 * _PATIENCE
         )
 
+    def sampled(self, sent_at: float) -> bool:
+        """Tell whether a request is timed; see :meth:`Lane.sampled`."""
+        with self._lock:
+            return self.control.sampled(sent_at)
+
+    def began(self, sent_at: float) -> None:
+        """Take note that an answer begins; see :meth:`Lane.began`."""
+        with self._lock:
+            self.control.on_first_token(sent_at)
+
     def end(self, lane: Lane, outcome: Outcome) -> None:
         """Give back a place of a job; see :meth:`Lane.end`."""
         now = time.monotonic()
@@ -179,6 +224,7 @@ class Lanes:
 
     def tick(self) -> None:
         """Let time have its effect; see :meth:`Lane.tick`."""
+        self.bury()
         now = time.monotonic()
         with self._lock:
             self._settle_calls(now)

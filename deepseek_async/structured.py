@@ -179,6 +179,16 @@ class _Spent:
         return completion.model_copy(update=update)
 
 
+def check_response_format(cls: type[Any]) -> None:
+    """Make sure that answers of a type can be asked for.
+
+    Raises:
+        TypeError: If the type can't be described as a JSON schema.
+        PreflightError: If its JSON is no object.
+    """
+    _asking(cls, "json")
+
+
 class _Asking(ABC):
     """One way to ask for a value and to find it in an answer."""
 

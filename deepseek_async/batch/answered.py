@@ -1,11 +1,12 @@
 """What a result line tells of the cost of its answer, read without the answer itself."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from msgspec import Raw
 
 from deepseek_async.batch.recovery import name_of
+from deepseek_async.batch.report import moment
 from deepseek_async.types.chat import ChatCompletion
 from deepseek_async.types.usage import Usage
 from deepseek_async.wire.codec import NotAnObjectError, decode
@@ -23,10 +24,7 @@ class Answered(msgspec.Struct):
     @property
     def moment(self) -> datetime:
         """When it was made, which decides about its price; now, if it doesn't say."""
-        try:
-            return datetime.fromtimestamp(self.created, UTC)
-        except (ValueError, OverflowError, OSError):
-            return datetime.now(UTC)
+        return moment(self.created)
 
 
 class _Response(msgspec.Struct):

@@ -10,6 +10,9 @@ T = TypeVar("T")
 #: Finished items that may wait for the consumer before no more are sent.
 MOST_READY = 1000
 
+#: Finished items that may wait for an earlier one before no more of the input is read.
+MOST_EARLY = 10_000
+
 
 class Delivery(Generic[T]):
     """Hands finished items to one consumer.
@@ -28,13 +31,17 @@ class Delivery(Generic[T]):
         self._ended = False
         self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self.discards = False
-        """Whether nobody wants the items."""
+        self._discards = False
 
     @property
     def is_full(self) -> bool:
         """Whether the consumer is so far behind that no more should be sent."""
         return len(self._ready) >= MOST_READY
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether so many items wait, for the consumer or each other, that no more should come."""
+        return self.is_full or len(self._early) >= MOST_EARLY
 
     @property
     def has_ended(self) -> bool:
@@ -48,7 +55,7 @@ class Delivery(Generic[T]):
 
     def put(self, index: int, item: T | None) -> None:
         """Take a finished item, or None for an index at which there is nothing to hand out."""
-        if self.discards:
+        if self._discards:
             return
         if not self._ordered:
             if item is not None:
@@ -104,6 +111,14 @@ class Delivery(Generic[T]):
         if was_full:
             self._on_taken()
         return item
+
+    async def discard(self) -> None:
+        """Wait for the end; nobody wants the items."""
+        self._discards = True
+        self._ready.clear()
+        self._early.clear()
+        self._on_taken()
+        await self.get()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

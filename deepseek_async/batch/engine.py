@@ -27,6 +27,7 @@ from deepseek_async.lanes import Lane
 from deepseek_async.policy.adaptive import Outcome as Ended
 from deepseek_async.policy.attempts import (
     MAX_ATTEMPTS,
+    MAX_PROBES,
     MAX_REFUSED,
     RetryTokens,
     delay_after,
@@ -58,6 +59,9 @@ class Services(NamedTuple):
 
     lane: Callable[..., Lane]
     """Opens the lane of a job to a model."""
+
+    is_closed: Callable[[], bool]
+    """Whether the client has been closed, so that it sends nothing."""
 
     is_deepseek: bool
     """Whether the host is taken for DeepSeek's."""
@@ -104,6 +108,7 @@ class Engine:
         self._queues: dict[str, ModelQueue] = {}
         self._running: dict[asyncio.Task[None], Work | None] = {}
         self._sending = 0
+        self._answers = 0
         self._wakes = False
         self._closed = False
         self._loop = asyncio.get_running_loop()
@@ -115,7 +120,7 @@ class Engine:
         self.pauses = Pauses(options, services.balance, is_deepseek=services.is_deepseek)
         self.outcome: Outcome = "running"
         self.error: Exception | None = None
-        self.is_hungry = False
+        self.is_hungry = True
         self.has_room = asyncio.Event()
         self.has_room.set()
         self.input_ended = False
@@ -152,12 +157,15 @@ class Engine:
             return
         queue = self._queue_of(work.model)
         queue.add(work, time.monotonic())
-        if queue.is_full or self._recorder.is_full:
-            self.has_room.clear()
         if self.is_hungry and not self._wakes:
             # Not at once: what is read together can be kept together for the cache.
             self._wakes = True
             self._loop.call_soon(self._woken)
+
+    def look_for_room(self) -> None:
+        """Take note whether more of the input may be read, after each item of it."""
+        if self._is_window_full():
+            self.has_room.clear()
 
     def end_input(self) -> None:
         """Take note that no more items come."""
@@ -172,9 +180,7 @@ class Engine:
         found = self._twins.find(work)
         if found is None:
             return False
-        if isinstance(found, Work):
-            found.twins.append(work.entry)
-        else:
+        if isinstance(found, Answer):
             self._recorder.shared(work.entry, found)
         return True
 
@@ -183,14 +189,15 @@ class Engine:
         if queue is None:
             options = self._options
             self.money.check(model)
+            self.pauses.watch(model)
             lane = self._services.lane(
                 model,
                 self._wake,
+                is_gone=self._loop.is_closed,
                 weight=options.weight,
                 most=self._most,
                 at_once=options.at_once,
             )
-            self.pauses.watch(model)
             for_cache = options.cache == "auto" and not options.ordered
             queue = self._queues[model] = ModelQueue(lane, for_cache=for_cache)
         return queue
@@ -227,8 +234,13 @@ class Engine:
         self._end_if_done()
 
     def _is_window_full(self) -> bool:
-        return self.outcome == "running" and (
-            self._recorder.is_full or any(queue.is_full for queue in self._queues.values())
+        if self.outcome != "running":
+            return False
+        return (
+            self._recorder.is_full
+            or self._delivery.has_backlog
+            or (self._twins is not None and self._twins.is_full)
+            or any(queue.is_full for queue in self._queues.values())
         )
 
     def _take(self) -> Work | None:
@@ -261,7 +273,7 @@ class Engine:
             queue.pop()
             self._sending += 1
             work.sent_at = sent_at
-            work.sampled = self._samples and queue.lane.control.sampled(sent_at)
+            work.sampled = self._samples and queue.lane.sampled(sent_at)
             return work
         self.is_hungry = self.is_hungry or not self._queues
         return None
@@ -287,20 +299,24 @@ class Engine:
             self.pump()
 
     def _worker_ended(self, task: "asyncio.Task[None]") -> None:
-        if not self._closed:
-            del self._running[task]
+        if self._closed:
+            return
+        work = self._running.pop(task)
+        if work is not None:
+            # It was cancelled before it began.
+            self._landed(task)
+            self._give_back(work)
 
     async def _send(self, work: Work, task: "asyncio.Task[None]") -> None:
         self._tally.requests += 1
         work.attempts += 1
         queue = self._queues[work.model]
-        control = queue.lane.control
         try:
             answer = await self._sender.send(
                 work.entry.body,
                 is_fim=work.is_fim,
                 sample=work.sampled,
-                on_first=functools.partial(control.on_first_token, work.sent_at),
+                on_first=functools.partial(queue.lane.began, work.sent_at),
             )
         except asyncio.CancelledError:
             self._landed(task)
@@ -328,6 +344,7 @@ class Engine:
     def _answered(self, queue: ModelQueue, work: Work, answer: Answer) -> None:
         queue.lane.end(Ended("ok", work.sent_at))
         self._retry_tokens.succeeded()
+        self._answers += 1
         completion = answer.completion
         usage = completion.usage
         at = moment_of(completion)
@@ -345,7 +362,7 @@ class Engine:
         was_open = control.breaker_open
         queue.lane.end(_ended(work, error))
         self.money.lost(work, error)
-        if fate == "again" and was_open:
+        if fate == "again" and was_open and self._is_innocent(work):
             # The server is known to be in trouble: an item sent to see whether it still is does
             # not pay for it.
             self._send_again(queue, work, error, refused=False)
@@ -360,10 +377,22 @@ class Engine:
         elif fate == "unpaid" and self._options.on_402 == "pause":
             self.pauses.until_paid()
             queue.send_again(work, time.monotonic())
+        elif isinstance(error, RuntimeError) and self._services.is_closed():
+            # It says nothing about the item: the next run sends it.
+            queue.done(work, time.monotonic(), ok=False)
+            self.broke(error)
         elif fate in ("stop", "unpaid"):
             self._give_up(queue, work, error, "refused" if fate == "stop" else "unpaid")
         else:
             self._lose(queue, work, error)
+
+    def _is_innocent(self, work: Work) -> bool:
+        """Tell whether the server is at fault rather than an item that it can't answer."""
+        if not work.probes:
+            work.answers = self._answers
+        work.probes += 1
+        is_proven = work.probes > MAX_PROBES and self._answers > work.answers
+        return self._has_time(work) and not is_proven
 
     def _has_time(self, work: Work) -> bool:
         now = time.monotonic()
@@ -376,7 +405,8 @@ class Engine:
     ) -> None:
         delay = delay_after(
             error,
-            work.failures,
+            # Probes as well, so that one that always fails makes way for others.
+            work.failures + work.probes,
             refused=refused,
             has_token=refused or self._retry_tokens.spend(),
             now=time.time(),

@@ -62,6 +62,9 @@ class Entry(msgspec.Struct, gc=False):
     length: int = 0
     """Length of its line in bytes; 0 if it came from no file."""
 
+    size: int = 0
+    """Length of its body as JSON in bytes."""
+
 
 class Fields(NamedTuple):
     """What an item says, before it has a name."""
@@ -110,8 +113,16 @@ def _checked(custom_id: Any, body: Any, url: Any, method: Any) -> Fields:
 
 
 def _quote(value: object) -> str:
-    text = repr(value)
+    text = _shown(value)
     return text if len(text) <= _QUOTED else text[:_QUOTED] + "..."
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        # It contains itself a thousand times, or something that can't be shown.
+        return f"<{type(value).__name__}>"
 
 
 class Registry:
@@ -142,9 +153,13 @@ class Registry:
                 canonical = _encode_canonical((fields.url, body))
             except (TypeError, ValueError, OverflowError, RecursionError) as exc:
                 bad = f"the body can't be written as JSON: {exc}"
-        if bad is not None:
-            canonical = f"{bad} {fields.body}".encode("utf-8", "replace") if raw is None else raw
-        entry = Entry(index, "", body, fields.url, where, key_of(canonical), bad)
+        if bad is not None and raw is not None:
+            canonical = raw
+        elif bad is not None:
+            canonical = f"{bad} {_shown(fields.body)}".encode("utf-8", "replace")
+        entry = Entry(
+            index, "", body, fields.url, where, key_of(canonical), bad, size=len(canonical)
+        )
         if fields.custom_id is None:
             entry.custom_id = self._name_after(canonical, entry.digest)
         else:

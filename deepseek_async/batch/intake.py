@@ -54,6 +54,7 @@ class Intake:
         async for entry in self._source:
             self._tally.read += 1
             self._admit(entry)
+            engine.look_for_room()
             if not self._tally.read % _READ_AT_ONCE:
                 await asyncio.sleep(0)
             if not engine.has_room.is_set():

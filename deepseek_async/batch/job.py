@@ -21,6 +21,7 @@ from deepseek_async.batch.source import Requests, open_source
 from deepseek_async.errors import BatchFileError, InsufficientBalanceError
 from deepseek_async.lanes import TICK
 from deepseek_async.pricing import PriceTable
+from deepseek_async.structured import check_response_format
 
 logger = logging.getLogger("deepseek_async")
 
@@ -33,6 +34,8 @@ class BatchJob:
     """
 
     def __init__(self, services: Services, requests: Requests, options: JobOptions) -> None:
+        if options.response_model is not None:
+            check_response_format(options.response_model)
         self._services = services
         self._options = options
         self._requests = requests
@@ -83,7 +86,7 @@ class BatchJob:
             out,
             settings={
                 "model": options.model,
-                "response_model": None if model is None else model.__qualname__,
+                "response_model": None if model is None else _name_of(model),
             },
             source=self._requests if isinstance(self._requests, str | os.PathLike) else None,
             on_durable=self._recorder.written,
@@ -104,12 +107,14 @@ class BatchJob:
             await _finish_despite_cancellation(self._close(self._engine))
 
     async def _close(self, engine: Engine) -> None:
+        # Also of a reader that won't be cancelled.
+        engine.stop("stopped")
         for task in self._tasks:
             task.cancel()
-        # What they raised has been taken note of.
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await engine.aclose()
         try:
+            # What they raised has been taken note of.
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await engine.aclose()
             await self._source.aclose()
         finally:
             try:
@@ -149,9 +154,8 @@ class BatchJob:
         if self._engine is None:
             async with self:
                 return await self.run()
-        self._delivery.discards = True
         self._start()
-        await self._delivery.get()
+        await self._delivery.discard()
         self._ended()
         return self.report()
 
@@ -238,6 +242,8 @@ class BatchJob:
         if self._began is not None:
             return
         self._began = time.monotonic()
+        if engine.pauses.is_late:
+            engine.stop("stopped_by_deadline")
         intake = Intake(
             self._source, self._options.model, self._journal, engine, self._recorder, self._tally
         )
@@ -301,6 +307,11 @@ class BatchJob:
         cache = self.report().cache
         if cache is not None and cache.early_difference is not None:
             logger.warning("%s", cache.early_difference)
+
+
+def _name_of(model: Any) -> str:
+    """Return the name of a type; unions and the like have none."""
+    return str(getattr(model, "__qualname__", model))
 
 
 async def _finish_despite_cancellation(step: Coroutine[Any, Any, None]) -> None:

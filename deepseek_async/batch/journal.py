@@ -98,6 +98,11 @@ class Journal(Generic[T]):
         """How many bytes could not be read when the journal was opened, and were cut out."""
         return self._opened.results.damaged
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is too much that isn't written yet, as :meth:`room` waits for."""
+        return self._unwritten > _ROOM
+
     def is_done(self, custom_id: str) -> bool:
         """Tell whether an earlier run has answered a request."""
         return key_of(custom_id.encode()) in self._opened.results.keys
@@ -227,7 +232,7 @@ class Journal(Generic[T]):
         Raises:
             BatchFileError: If writing has failed.
         """
-        while self._unwritten > _ROOM:
+        while self.is_full:
             await self._next_commit()
 
     async def flush(self) -> None:

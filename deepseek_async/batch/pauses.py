@@ -73,6 +73,8 @@ class Pauses:
         """Take a model into account."""
         if self._schedule is not None:
             self._schedule.watch(model)
+            # Before its first item is sent.
+            self.look(remaining=None, rate=0.0)
 
     def until_paid(self) -> None:
         """Pause until there is a balance again."""
@@ -98,15 +100,21 @@ class Pauses:
         Args:
             stop: Called when it is used up, unless the job then pauses.
         """
-        while self._is_deepseek:
+        while True:
             await asyncio.sleep(_BALANCE_EVERY)
+            if not self._is_deepseek:
+                # Nobody tells: the next requests will.
+                self._is_unpaid = False
+                continue
             try:
                 balance = await self._balance()
             except DeepSeekError as exc:
                 # The answers to the requests will say what is wrong.
                 logger.debug("the balance could not be asked for: %s", exc)
+                self._is_unpaid = False
                 continue
-            if balance.is_available:
+            # Without any currency it is no balance: some proxies answer whatever they are asked.
+            if balance.is_available or not balance.balance_infos:
                 self._is_unpaid = False
             elif self._options.on_402 == "pause":
                 self.until_paid()

@@ -19,7 +19,10 @@ class Work:
         is_fim: Whether it is fill-in-the-middle.
         attempts: How many times it has been sent.
         failures: How many of these count against it.
-        refused_since: When it was first refused for want of room, in seconds of the loop's clock.
+        probes: How many failed while most requests did, which is not held against it at first.
+        answers: How many answers the job had when the first of these failed.
+        refused_since: When it was first sent in vain by no fault of its own: for want of room, or
+            because most requests failed; in seconds of :func:`time.monotonic`.
         sent_at: When it was last sent, in seconds of :func:`time.monotonic`.
         sampled: Whether its answer comes in parts, to see how long it is queued.
         reservation: What is set aside of the budget for it.
@@ -27,11 +30,13 @@ class Work:
     """
 
     __slots__ = (
+        "answers",
         "attempts",
         "entry",
         "failures",
         "is_fim",
         "model",
+        "probes",
         "refused_since",
         "reservation",
         "sampled",
@@ -45,6 +50,8 @@ class Work:
         self.is_fim = is_fim
         self.attempts = 0
         self.failures = 0
+        self.probes = 0
+        self.answers = 0
         self.refused_since: float | None = None
         self.sent_at = 0.0
         self.sampled = False
@@ -57,9 +64,11 @@ class InputOrder:
 
     # Enough that no place stays free while the input is read.
     _WINDOW = 2500
+    _WINDOW_BYTES = 64 << 20
 
     def __init__(self) -> None:
         self._waiting: deque[Work] = deque()
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -67,15 +76,20 @@ class InputOrder:
     @property
     def full(self) -> bool:
         """Whether nothing more should be added now."""
-        return len(self._waiting) >= self._WINDOW
+        return len(self._waiting) >= self._WINDOW or self._bytes >= self._WINDOW_BYTES
 
     def add(self, work: Work) -> None:
         """Take an item."""
         self._waiting.append(work)
+        self._bytes += work.entry.size
 
     def next(self) -> Work | None:
         """Hand out the next item."""
-        return self._waiting.popleft() if self._waiting else None
+        if not self._waiting:
+            return None
+        work = self._waiting.popleft()
+        self._bytes -= work.entry.size
+        return work
 
 
 class ModelQueue:
@@ -135,6 +149,9 @@ class ModelQueue:
 
     def peek(self, now: float) -> Work | None:
         """Return the item that is to be sent next; None if there is none at the moment."""
+        if self._next is not None and self._is_overtaken(self._next, now):
+            self.send_again(self._next, now)
+            self._next = None
         if self._next is None:
             if self._retries and self._retries[0][0] <= now:
                 self._next = heapq.heappop(self._retries)[2]
@@ -143,6 +160,13 @@ class ModelQueue:
             else:
                 self._next = self._cache.next(now)
         return self._next
+
+    def _is_overtaken(self, work: Work, now: float) -> bool:
+        """Tell whether an earlier item is due again, that an ordered consumer may wait for."""
+        if not self._retries:
+            return False
+        due, _, earlier = self._retries[0]
+        return due <= now and earlier.entry.index < work.entry.index
 
     def pop(self) -> None:
         """Take out what :meth:`peek` returned."""

@@ -55,7 +55,8 @@ class Recorder:
     @property
     def is_full(self) -> bool:
         """Whether the disk is so far behind that no more should be sent."""
-        return self.unwritten >= _MOST_UNWRITTEN
+        journal = self.journal
+        return journal is not None and (self.unwritten >= _MOST_UNWRITTEN or journal.is_full)
 
     def answered(self, work: "Work", answer: "Answer", cost: Decimal | None) -> None:
         """Take an answer, for an item and all that had the same request."""

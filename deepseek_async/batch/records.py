@@ -86,6 +86,8 @@ def response_of(status_code: int, request_id: str | None, body: bytes) -> LineRe
         request_id: The server's id of the request.
         body: The body as received: JSON, or of an error anything at all.
     """
+    if request_id is not None:
+        request_id = _as_text(request_id)
     return LineResponse(status_code, request_id, on_one_line(body))
 
 
@@ -116,13 +118,18 @@ def encode_dead_letter(
     line = DeadLetterLine(
         custom_id,
         "POST",
-        url,
+        _as_text(url),
         _NULL if body is None else Raw(_encode(body)),
         response,
-        error,
+        LineError(_as_text(error.code), _as_text(error.message)),
         UNSET if text is None else text,
     )
     return _encode(line) + b"\n"
+
+
+def _as_text(text: str) -> str:
+    """Return a text that can be written: headers and exceptions may have bytes in theirs."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def on_one_line(body: bytes) -> Raw:

@@ -259,6 +259,9 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+# In Unix time; later days are no answer's, and near the last that Python knows sums overflow.
+_NEVER = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+
 # Kinds of failures that are counted apart: what servers say has no end.
 _MOST_KINDS = 100
 
@@ -349,7 +352,13 @@ def _short(text: str) -> str:
 
 def moment_of(completion: ChatCompletion | Completion) -> datetime:
     """Return when an answer was made; now, if it doesn't say."""
-    try:
-        return datetime.fromtimestamp(completion.created, UTC)
-    except (ValueError, OverflowError, OSError):
-        return datetime.now(UTC)
+    return moment(completion.created)
+
+
+def moment(created: float) -> datetime:
+    """Return the moment that an answer gives as a Unix time; now, if that can't be meant.
+
+    Args:
+        created: Seconds. A host that counts milliseconds, or gives none, isn't believed.
+    """
+    return datetime.fromtimestamp(created, UTC) if 0 < created < _NEVER else datetime.now(UTC)

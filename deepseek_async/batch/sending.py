@@ -1,14 +1,17 @@
 """One item of a batch, sent once."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from deepseek_async.errors import InterruptedFinishReasonError, PreflightError
+from deepseek_async.checks import ApiKey, check_api_key
+from deepseek_async.errors import BatchError, InterruptedFinishReasonError, PreflightError
 from deepseek_async.sse import MAX_EVENT_SIZE
 from deepseek_async.streams import ChatStream, CompletionStream
 from deepseek_async.types.chat import ChatCompletion
 from deepseek_async.types.fim import Completion
 from deepseek_async.types.params import ChatParams, CompletionParams
+from deepseek_async.types.requests import get_field
 
 if TYPE_CHECKING:
     from deepseek_async.resources.chat import ChatCompletions
@@ -40,6 +43,21 @@ class Answer(NamedTuple):
     """JSON of the answer: as it came, unless it came in parts."""
 
     parsed: Any = None
+
+
+def telling(ask: ApiKey) -> ApiKey:
+    """Return a key, or a function asked for it, whose failure is none of a single item."""
+    if isinstance(ask, str):
+        return ask
+
+    async def ask_or_stop() -> str:
+        try:
+            answer = ask()
+            return check_api_key(await answer if inspect.isawaitable(answer) else answer)
+        except Exception as exc:
+            raise BatchError(f"no API key: the function asked for it failed: {exc!r}") from exc
+
+    return ask_or_stop
 
 
 class Sender:
@@ -124,6 +142,12 @@ class Sender:
 
     async def _parse(self, body: Mapping[str, Any]) -> Answer:
         params = arguments(body, ChatParams.__annotations__)
+        asked = params.pop("response_format", None)
+        if asked is not None and get_field(asked, "type") != "json_object":
+            raise PreflightError(
+                "response_format and response_model exclude each other: the second asks for JSON "
+                "of its own"
+            )
         model = self._response_model
         assert model is not None
         completion = await self._chat.parse(

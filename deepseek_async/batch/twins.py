@@ -10,6 +10,9 @@ from deepseek_async.batch.sending import Answer
 _MOST_ANSWERS = 100_000
 _MOST_BYTES = 64 << 20
 
+# Items that may wait for the answer of another before no more of the input is read.
+_MOST_WAITING = 2500
+
 
 class Shared(NamedTuple):
     """An answer that another item got."""
@@ -25,11 +28,24 @@ class Twins:
         self._under_way: dict[int, Work] = {}
         self._answers: OrderedDict[int, Shared] = OrderedDict()
         self._size = 0
+        self._waiting = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many items wait for the answer of another that no more should come."""
+        return self._waiting >= _MOST_WAITING
 
     def find(self, work: Work) -> Work | Answer | None:
-        """Return what answers an item: one under way, an answer, or None for itself."""
+        """Return what answers an item, or None for itself.
+
+        Returns:
+            The item with the same request that is under way, of which it is a twin now; or the
+            answer that was given.
+        """
         digest = work.entry.digest
         if (other := self._under_way.get(digest)) is not None:
+            other.twins.append(work.entry)
+            self._waiting += 1
             return other
         if (shared := self._answers.get(digest)) is not None:
             self._answers.move_to_end(digest)
@@ -40,7 +56,7 @@ class Twins:
     def answered(self, work: Work, answer: Answer) -> None:
         """Take note of an answer."""
         digest = work.entry.digest
-        del self._under_way[digest]
+        self._ended(work)
         # What Python keeps of an answer takes a few times its JSON.
         size = 4 * len(answer.body)
         self._answers[digest] = Shared(answer, size)
@@ -51,4 +67,8 @@ class Twins:
 
     def failed(self, work: Work) -> None:
         """Take note that an item will not be answered: the next one with its request is sent."""
+        self._ended(work)
+
+    def _ended(self, work: Work) -> None:
         del self._under_way[work.entry.digest]
+        self._waiting -= len(work.twins)

@@ -9,6 +9,7 @@ from deepseek_async.errors import (
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
+    BatchError,
     DeepSeekError,
     EmptyResponseError,
     InsufficientBalanceError,
@@ -23,7 +24,11 @@ from deepseek_async.policy.retry import MAX_RETRY_AFTER, retry_after
 #: Most times a request is sent that fails by fault of the server or the connection.
 MAX_ATTEMPTS = 5
 
-#: Seconds for which an item is sent again after refusals for want of room, which cost nothing.
+#: How often an item may fail while most requests do, if others are answered meanwhile.
+MAX_PROBES = 20
+
+#: Seconds for which an item is sent again after refusals for want of room, which cost nothing, and
+#: while most requests fail.
 MAX_REFUSED = 3600.0
 
 # Seconds before an item is sent again at most: after the first failure, and after any.
@@ -49,7 +54,7 @@ def fate_of(error: BaseException) -> Fate:
         until the account is topped up. ``"refused"``: too many at once; it costs no attempt.
         ``"again"``: it may go away by itself. ``"fail"``: this item will not be answered.
     """
-    if isinstance(error, AuthenticationError | PermissionDeniedError):
+    if isinstance(error, AuthenticationError | PermissionDeniedError | BatchError):
         return "stop"
     if isinstance(error, InsufficientBalanceError):
         return "unpaid"

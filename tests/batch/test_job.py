@@ -233,6 +233,8 @@ async def test_leaving_early_keeps_what_was_finished_and_gives_the_places_back(
 async def test_a_cancelled_task_leaves_a_job_that_can_be_resumed(
     client: AsyncDeepSeek, tmp_path: Path, sim: Simulator
 ) -> None:
+    # Long enough that it is still at work when it is cancelled.
+    sim.script(Reply("x", queue_seconds=0.05, times="forever"))
     out = tmp_path / "out.jsonl"
     acknowledged: list[str] = []
 

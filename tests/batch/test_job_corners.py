@@ -344,6 +344,51 @@ async def test_gather_parses_into_a_type(client: AsyncDeepSeek, sim: Simulator) 
     assert await client.gather(asked, asked, response_model=Capital) == [Capital("Rome")] * 2
 
 
+async def test_a_function_that_has_no_key_stops_the_job(sim: Simulator, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    calls = 0
+
+    def key() -> str:
+        nonlocal calls
+        calls += 1
+        if calls > 5:
+            raise LookupError("the vault is sealed")
+        return "sk-from-a-vault"
+
+    async with sim.client(api_key=key) as client:
+        job = client.batch(requests(100), out=out, max_concurrency=2)
+        items = await items_of(job)
+    report = job.report()
+    assert report.outcome == "refused"
+    assert "the vault is sealed" in str(report.error)
+    assert report.succeeded == 5
+    assert report.unsent == report.total - 5
+    assert len(items) in (6, 7)
+    assert not (tmp_path / "out.errors.jsonl").exists()
+    async with sim.client(api_key=lambda: "bad\nkey") as client:
+        job = client.batch(requests(100), out=out)
+        await items_of(job)
+    assert job.report().outcome == "refused"
+
+
+async def test_a_type_that_cannot_be_asked_for_is_told_at_once(client: AsyncDeepSeek) -> None:
+    with pytest.raises(PreflightError, match="one object"):
+        client.batch([], response_model=list[int])
+
+
+async def test_json_mode_is_what_a_type_asks_for_anyway(
+    client: AsyncDeepSeek, sim: Simulator
+) -> None:
+    sim.script(Reply('{"city": "Rome"}', times="forever"))
+    given = [
+        body("json", response_format={"type": "json_object"}),
+        body("json", response_format={"type": "text"}),
+    ]
+    items = await items_of(client.batch(given, response_model=Capital, ordered=True))
+    assert items[0].parsed == Capital("Rome")
+    assert "exclude each other" in str(items[1].error)
+
+
 async def test_items_say_what_they_are() -> None:
     item = BatchItem(custom_id="a", index=0)
     assert "custom_id='a'" in repr(item)

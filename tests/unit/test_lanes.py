@@ -33,11 +33,14 @@ def nothing() -> None:
     return None
 
 
-def lane_of(gates: Gates, wake: Callable[[], None] = nothing, **options: float) -> Lane:
-    most = options.pop("most", None)
-    return gates.lane(
-        MODEL, wake, at_once=1000, most=None if most is None else int(most), **options
-    )
+def lane_of(
+    gates: Gates,
+    wake: Callable[[], None] = nothing,
+    *,
+    weight: float = 1.0,
+    most: int | None = None,
+) -> Lane:
+    return gates.lane(MODEL, wake, at_once=1000, most=most, weight=weight)
 
 
 def take_all(lane: Lane) -> int:
