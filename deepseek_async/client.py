@@ -466,7 +466,6 @@ class AsyncDeepSeek:
             fim=Completions(caller),
             balance=self.user.balance,
             lane=self._gates.lane,
-            is_closed=lambda: self._sessions.closed,
             is_deepseek=self.dialect == "deepseek",
         )
 

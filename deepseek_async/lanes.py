@@ -13,7 +13,7 @@ from typing import Protocol
 from deepseek_async.policy.adaptive import AdaptiveLimit, Outcome
 
 #: Seconds between two looks at the limit.
-TICK = 0.25
+TICK = 0.1
 
 # How long a place is kept for a job that has been told of it, in seconds.
 _PATIENCE = 0.5

@@ -22,7 +22,7 @@ from deepseek_async.batch.recording import Recorder
 from deepseek_async.batch.report import BatchItem, Outcome, Tally, moment_of
 from deepseek_async.batch.sending import PARSE_RETRIES, Answer, Sender
 from deepseek_async.batch.twins import Twins
-from deepseek_async.errors import ConcurrencyLimitError, EmptyResponseError
+from deepseek_async.errors import ConcurrencyLimitError, DeepSeekError, EmptyResponseError
 from deepseek_async.lanes import Lane
 from deepseek_async.policy.adaptive import Outcome as Ended
 from deepseek_async.policy.attempts import (
@@ -46,6 +46,18 @@ logger = logging.getLogger("deepseek_async")
 _MOST_AHEAD = 10_000
 
 
+# What an item can be at fault for: its own oddities end in any of these.
+_OF_ONE_ITEM = (
+    ArithmeticError,
+    AttributeError,
+    DeepSeekError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
 class Services(NamedTuple):
     """What a job needs of its client."""
 
@@ -59,9 +71,6 @@ class Services(NamedTuple):
 
     lane: Callable[..., Lane]
     """Opens the lane of a job to a model."""
-
-    is_closed: Callable[[], bool]
-    """Whether the client has been closed, so that it sends nothing."""
 
     is_deepseek: bool
     """Whether the host is taken for DeepSeek's."""
@@ -322,9 +331,14 @@ class Engine:
             self._landed(task)
             self._give_back(work)
             raise
-        except Exception as exc:
+        except _OF_ONE_ITEM as exc:
             self._landed(task)
             self._failed(queue, work, exc)
+        except Exception:
+            # A mistake of ours, or of the program: not of this item, which the next run sends.
+            self._landed(task)
+            self._give_back(work)
+            raise
         else:
             self._landed(task)
             self._answered(queue, work, answer)
@@ -377,10 +391,6 @@ class Engine:
         elif fate == "unpaid" and self._options.on_402 == "pause":
             self.pauses.until_paid()
             queue.send_again(work, time.monotonic())
-        elif isinstance(error, RuntimeError) and self._services.is_closed():
-            # It says nothing about the item: the next run sends it.
-            queue.done(work, time.monotonic(), ok=False)
-            self.broke(error)
         elif fate in ("stop", "unpaid"):
             self._give_up(queue, work, error, "refused" if fate == "stop" else "unpaid")
         else:
@@ -425,7 +435,7 @@ class Engine:
         queue.done(work, time.monotonic(), ok=False)
         if self._twins is not None:
             self._twins.failed(work)
-        for entry in (work.entry, *work.twins):
+        for entry in (work.entry, *(work.twins or ())):
             self._recorder.failed(entry, error, work.attempts)
 
     # The end.

@@ -25,6 +25,9 @@ from deepseek_async.structured import check_response_format
 
 logger = logging.getLogger("deepseek_async")
 
+# Seconds between two samples of how a job goes.
+_LOOK_EVERY = 0.25
+
 
 class BatchJob:
     """A batch: iterate it for :class:`BatchItem` objects as they finish, or ``await job.run()``.
@@ -265,19 +268,27 @@ class BatchJob:
         """Look after what changes with time."""
         engine = self._engine
         assert engine is not None
+        looked = time.monotonic()
         while not self._delivery.has_ended:
             await asyncio.sleep(TICK)
             for queue in engine.queues:
                 queue.lane.tick()
-            if engine.pauses.is_late:
-                engine.stop("stopped_by_deadline")
-            progress = self._sample()
-            remaining = None
-            if progress.total is not None:
-                remaining = max(0, progress.total - progress.finished)
-            engine.pauses.look(remaining=remaining, rate=progress.items_per_second)
+            now = time.monotonic()
+            if now - looked >= _LOOK_EVERY:
+                looked = now
+                self._look(engine)
             engine.pump()
         self._ended()
+
+    def _look(self, engine: Engine) -> None:
+        """Look at the hours, and tell how far the job is."""
+        if engine.pauses.is_late:
+            engine.stop("stopped_by_deadline")
+        progress = self._sample()
+        remaining = None
+        if progress.total is not None:
+            remaining = max(0, progress.total - progress.finished)
+        engine.pauses.look(remaining=remaining, rate=progress.items_per_second)
 
     async def _watch_balance(self) -> None:
         engine = self._engine

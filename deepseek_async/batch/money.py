@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from deepseek_async.batch.queue import Work
 from deepseek_async.errors import (
+    APIConnectionError,
     APIResponseValidationError,
     APITimeoutError,
     ConnectTimeoutError,
@@ -104,6 +105,9 @@ class Money:
         may_be_billed = error is None or was_answered or isinstance(error, _AT_WORK)
         if isinstance(error, ConnectTimeoutError):
             may_be_billed = False
+        elif isinstance(error, APIConnectionError) and error.request_id is not None:
+            # The answer had begun when the connection broke.
+            may_be_billed = True
         self._settle(work, usage, work.model, datetime.now(UTC), may_be_billed=may_be_billed)
 
     def _settle(

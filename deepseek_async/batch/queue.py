@@ -3,6 +3,8 @@
 import heapq
 from collections import deque
 
+import msgspec
+
 from deepseek_async.batch.entries import Entry
 from deepseek_async.lanes import Lane
 from deepseek_async.policy.budget import Reservation
@@ -10,53 +12,45 @@ from deepseek_async.policy.cache_order import CacheOrder, CacheReport
 from deepseek_async.policy.cache_text import cache_text
 
 
-class Work:
-    """An item on its way.
+class Work(msgspec.Struct, gc=False, eq=False):
+    """An item on its way. There may be ten thousand: the garbage collector needn't look at them."""
 
-    Attributes:
-        entry: What to send.
-        model: To which model.
-        is_fim: Whether it is fill-in-the-middle.
-        attempts: How many times it has been sent.
-        failures: How many of these count against it.
-        probes: How many failed while most requests did, which is not held against it at first.
-        answers: How many answers the job had when the first of these failed.
-        refused_since: When it was first sent in vain by no fault of its own: for want of room, or
-            because most requests failed; in seconds of :func:`time.monotonic`.
-        sent_at: When it was last sent, in seconds of :func:`time.monotonic`.
-        sampled: Whether its answer comes in parts, to see how long it is queued.
-        reservation: What is set aside of the budget for it.
-        twins: Further items with the same request, which get the same answer.
-    """
+    entry: Entry
+    """What to send."""
 
-    __slots__ = (
-        "answers",
-        "attempts",
-        "entry",
-        "failures",
-        "is_fim",
-        "model",
-        "probes",
-        "refused_since",
-        "reservation",
-        "sampled",
-        "sent_at",
-        "twins",
-    )
+    model: str
+    """To which model."""
 
-    def __init__(self, entry: Entry, model: str, *, is_fim: bool) -> None:
-        self.entry = entry
-        self.model = model
-        self.is_fim = is_fim
-        self.attempts = 0
-        self.failures = 0
-        self.probes = 0
-        self.answers = 0
-        self.refused_since: float | None = None
-        self.sent_at = 0.0
-        self.sampled = False
-        self.reservation: Reservation | None = None
-        self.twins: list[Entry] = []
+    is_fim: bool
+    """Whether it is fill-in-the-middle."""
+
+    attempts: int = 0
+    """How many times it has been sent."""
+
+    failures: int = 0
+    """How many of these count against it."""
+
+    probes: int = 0
+    """How many failed while most requests did, which is not held against it at first."""
+
+    answers: int = 0
+    """How many answers the job had when the first of these failed."""
+
+    refused_since: float | None = None
+    """When it was first sent in vain by no fault of its own: for want of room, or because most
+    requests failed; in seconds of :func:`time.monotonic`."""
+
+    sent_at: float = 0.0
+    """When it was last sent, in seconds of :func:`time.monotonic`."""
+
+    sampled: bool = False
+    """Whether its answer comes in parts, to see how long it is queued."""
+
+    reservation: Reservation | None = None
+    """What is set aside of the budget for it."""
+
+    twins: list[Entry] | None = None
+    """Further items with the same request, which get the same answer."""
 
 
 class InputOrder:

@@ -62,7 +62,7 @@ class Recorder:
         """Take an answer, for an item and all that had the same request."""
         response = response_of(200, answer.completion.request_id, answer.body)
         self._answer(work.entry, answer, response, work.attempts, cost)
-        for twin in work.twins:
+        for twin in work.twins or ():
             self._share(twin, answer, response)
 
     def shared(self, entry: Entry, answer: "Answer") -> None:

@@ -44,6 +44,8 @@ class Twins:
         """
         digest = work.entry.digest
         if (other := self._under_way.get(digest)) is not None:
+            if other.twins is None:
+                other.twins = []
             other.twins.append(work.entry)
             self._waiting += 1
             return other
@@ -71,4 +73,4 @@ class Twins:
 
     def _ended(self, work: Work) -> None:
         del self._under_way[work.entry.digest]
-        self._waiting -= len(work.twins)
+        self._waiting -= len(work.twins or ())

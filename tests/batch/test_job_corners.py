@@ -389,6 +389,25 @@ async def test_json_mode_is_what_a_type_asks_for_anyway(
     assert "exclude each other" in str(items[1].error)
 
 
+def no_arguments(*_: object) -> None:
+    raise NameError("a typing mistake")
+
+
+async def test_a_mistake_of_the_library_is_not_taken_for_one_of_an_item(
+    client: AsyncDeepSeek, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr("deepseek_async.batch.sending.arguments", no_arguments)
+        job = client.batch(requests(20), out=out)
+        with pytest.raises(NameError):
+            await items_of(job)
+    assert job.report().outcome == "broken"
+    assert not (tmp_path / "out.errors.jsonl").exists()
+    # All of them are sent by the next run.
+    assert len(await items_of(client.batch(requests(20), out=out))) == 20
+
+
 async def test_items_say_what_they_are() -> None:
     item = BatchItem(custom_id="a", index=0)
     assert "custom_id='a'" in repr(item)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.batch import budget
 from deepseek_async import AsyncDeepSeek, BatchRequest, Budget, PreflightError
 from deepseek_async.simulator import Fault, Reply, Simulator
 
@@ -84,3 +85,9 @@ async def test_a_strict_budget_that_cannot_be_kept_ends_the_job_with_the_reason(
         given = [BatchRequest("x", {"model": "unknown", "messages": []})]
         with pytest.raises(PreflightError, match="max_tokens"):
             await client.batch(given, budget=Budget(tokens=1000, strict=True)).run()
+
+
+def test_answers_that_break_off_are_counted_by_a_strict_budget() -> None:
+    found = budget.measure(100, (2000, 2000), seconds=0.05, cut=0.05)
+    assert found.state.cut > 0
+    assert found.billed <= found.usd

@@ -11,7 +11,16 @@ from statistics import mean
 
 import pytest
 
-from tests.unit.concurrency_sim import TABLE, Scenario, constant, hold_out, simulate, storms
+from tests.unit.concurrency_sim import (
+    TABLE,
+    Scenario,
+    always,
+    constant,
+    hold_out,
+    simulate,
+    steps,
+    storms,
+)
 
 BOTH = pytest.mark.parametrize("samples", [True, False], ids=["samples", "limit-alone"])
 
@@ -90,6 +99,20 @@ def test_a_server_that_is_down_is_left_alone_until_it_is_back() -> None:
     result = simulate(down)
     # Two probes a second, what was under way as it began, and no more.
     assert result.failed < 2 * 120 + 200
+
+
+@BOTH
+def test_answers_of_a_third_of_a_second(samples: bool) -> None:
+    """The limit is found, and found again, in about ten times as long as an answer takes."""
+    quick = Scenario(
+        steps((0, 400), (5, 80), (30, 400)), 37, tokens=15, sigma=0.3, faults=always(0.01),
+        round_trip=0.01,
+    )  # fmt: skip
+    result = simulate(quick, samples=samples)
+    assert result.utilisation >= 78
+    assert result.waste <= 4
+    assert result.seconds_until_busy(360) <= 3
+    assert result.seconds_until_busy(360, since=30) <= 3
 
 
 @BOTH

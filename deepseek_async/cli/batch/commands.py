@@ -211,9 +211,7 @@ def retry(
         on_402=on_402,
     )
     display = Display(json, quiet, chart)
-    plan = plan_retry(
-        out, model, given, display, base_url=base_url, simulate=simulate, pace=pace
-    )
+    plan = plan_retry(out, model, given, display, base_url=base_url, simulate=simulate, pace=pace)
     if plan is None:
         open_screen().note(f"nothing failed in {out}: nothing is sent")
         raise typer.Exit

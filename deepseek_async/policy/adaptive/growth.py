@@ -24,15 +24,16 @@ _SLOPE = 1.5
 # known, if requests are queued. By so many without any answer, at first and once the wait is
 # measured; what isn't used is saved up, to so many or a share of the limit.
 _PER_ANSWER = 3.0
-_PER_ANSWER_AT_FIRST = 1.0
+_PER_ANSWER_AT_FIRST = 2.0
 _PER_ANSWER_IN_QUEUE = 0.5
 _FIRST_CREDIT = 16.0
 _CREDIT_WHEN_MEASURED = 48.0
 _LEAST_CREDIT = 8.0
 _CREDIT_SHARE = 0.5
 
-# Seconds in which it doubles at first: as long as an answer takes, but within these.
-_DOUBLES_IN = (1.0, 10.0)
+# In what share of the seconds that an answer takes it doubles at first, and within which seconds.
+_DOUBLES_IN_SHARE = 0.7
+_DOUBLES_IN = (0.25, 10.0)
 
 # Seconds after which a refusal is no longer of the burst that lowered the limit.
 _LONGEST_BURST = 1.0
@@ -46,8 +47,18 @@ _KEPT_AFTER_RISE = 6.0
 _KEPT_AFTER_FALL = 8.0
 _KEPT_AT_MOST = 30.0
 _ANSWERS_BETWEEN = 40
-_STEP_EVERY = 0.5
+_STEP_EVERY = 0.1
 _STEP_GROWS = 1.5
+
+# It is tried sooner after so many answers, among which one refusal is little, and so many times as
+# long as one of them takes.
+_MANY_ANSWERS = 120
+_MANY_TIMES = 2.5
+
+# So many above the limit that was kept, or that share of it, are more than what answers on their
+# way back leave free: there is much more room, and the limit doubles as at first.
+_MUCH_MORE = 4.0
+_MUCH_MORE_SHARE = 0.05
 
 
 class Way(Enum):
@@ -130,7 +141,11 @@ class Growth:
             self._step_every = max(_STEP_EVERY, 1.5 * (now - sent_at))
         if not is_new:
             # One of a burst: each of them lowers it by one, down to what is known.
-            known = room if room is not None and self.way is Way.KEPT else float(in_flight)
+            known = float(in_flight)
+            if room is not None and self.way is Way.KEPT:
+                known = room
+                # What was sent by now knew the limit of before.
+                self._lowered = now
             self._lower(min(self.limit, max(1.0, known)))
             return
         # When it was sent no more were under way: the limit has only risen since.
@@ -163,18 +178,28 @@ class Growth:
     def rise(self, now: float, seconds: float) -> None:
         """Let the limit rise, all places being taken for so many seconds."""
         if self.way is Way.DOUBLING:
-            shortest, longest = _DOUBLES_IN
-            typical = median(self._took) if self._took else 0.0
-            limit = self.limit * 2.0 ** (seconds / min(longest, max(shortest, typical)))
+            limit = self._doubled(seconds)
+            # How fast answers come is known from the first one on.
+            most = limit if self._took else self.limit * _SLOPE**seconds
         elif self.way is Way.CUBIC:
-            limit = self._on_curve(now, seconds)
+            limit, most = self._on_curve(now, seconds), self.limit * _SLOPE**seconds
         else:
             limit = self._one_step(seconds)
-            seconds = self._step_every
-        limit = min(limit, self.limit * _SLOPE**seconds, self.limit + self._credit, self.ceiling)
+            most = max(self.limit * _SLOPE**self._step_every, self._doubled(seconds))
+        limit = min(limit, most, self.limit + self._credit, self.ceiling)
         if limit > self.limit:
             self._credit -= limit - self.limit
             self.limit = limit
+
+    def _typical(self) -> float:
+        """Return the seconds that answers take; 0 if there were none."""
+        return median(self._took) if self._took else 0.0
+
+    def _doubled(self, seconds: float) -> float:
+        shortest, longest = _DOUBLES_IN
+        doubles_in = min(longest, max(shortest, _DOUBLES_IN_SHARE * self._typical()))
+        factor: float = 2.0 ** (seconds / doubles_in)
+        return self.limit * factor
 
     def _on_curve(self, now: float, seconds: float) -> float:
         past = self._age + seconds - math.cbrt(self._before * (1.0 - _CUT) / _CURVE)
@@ -188,14 +213,24 @@ class Growth:
     def _one_step(self, seconds: float) -> float:
         """Try whether there is more room: by one request, then by ever more of them."""
         self._kept_for += seconds
-        if self._kept_for < self._keep:
+        if self._kept_for < self._keep and not self._is_kept_long():
             return self.limit
         if self._answers_since < _ANSWERS_BETWEEN and self._kept_for < _KEPT_AT_MOST:
             return self.limit
         self._keep = self._kept_for + self._step_every
         step = self._step
         self._step *= _STEP_GROWS
+        if self.limit - self._level >= max(_MUCH_MORE, _MUCH_MORE_SHARE * self._level):
+            return max(self.limit + step, self._doubled(seconds))
         return self.limit + step
+
+    def _is_kept_long(self) -> bool:
+        """Tell whether so much has been answered that another try costs next to nothing."""
+        return (
+            self._step == 1.0
+            and self._answers_since >= _MANY_ANSWERS
+            and self._kept_for >= _MANY_TIMES * self._typical()
+        )
 
     def _keep_at(self, room: float) -> None:
         if self.way is not Way.KEPT or room > self._level:
