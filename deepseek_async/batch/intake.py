@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from deepseek_async.batch.engine import Engine
 from deepseek_async.batch.entries import Entry
+from deepseek_async.batch.meta import Finished
 from deepseek_async.batch.queue import Work
 from deepseek_async.batch.recording import Recorder
 from deepseek_async.batch.records import CHAT_URL
@@ -30,6 +31,7 @@ class Intake:
         engine: Sends the items.
         recorder: Takes those that can't be sent.
         tally: The counts.
+        finished: What is known of the input, if all of it has been answered: it isn't read then.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Intake:
         engine: Engine,
         recorder: Recorder,
         tally: Tally,
+        finished: Finished | None,
     ) -> None:
         self._source = source
         self._model = model
@@ -47,10 +50,17 @@ class Intake:
         self._engine = engine
         self._recorder = recorder
         self._tally = tally
+        self._finished = finished
 
     async def run(self) -> None:
         """Read to the end, or until the job stops."""
-        engine = self._engine
+        engine, finished = self._engine, self._finished
+        if finished is not None:
+            self._tally.read = finished.items
+            self._tally.duplicates = finished.duplicates
+            self._tally.skipped = finished.items - finished.duplicates
+            engine.end_input()
+            return
         async for entry in self._source:
             self._tally.read += 1
             self._admit(entry)
@@ -66,13 +76,13 @@ class Intake:
     def _admit(self, entry: Entry) -> None:
         """Put an item where it is sent from, or deal with it at once."""
         journal = self._journal
-        if journal is not None and (
+        if entry.duplicate:
+            self._tally.duplicates += 1
+            self._recorder.nothing(entry)
+        elif journal is not None and (
             journal.is_done(entry.custom_id) or journal.is_failed(entry.custom_id)
         ):
             self._tally.skipped += 1
-            self._recorder.nothing(entry)
-        elif entry.duplicate:
-            self._tally.duplicates += 1
             self._recorder.nothing(entry)
         elif entry.bad is not None:
             self._recorder.failed(entry, PreflightError(entry.bad), 0)

@@ -122,6 +122,8 @@ class BatchJob:
         finally:
             try:
                 if self._journal is not None:
+                    if engine.outcome == "completed" and self._options.map is None:
+                        self._journal.complete(self._tally.read, self._tally.duplicates)
                     await self._journal.aclose()
             except BatchFileError as exc:
                 if engine.outcome != "broken":
@@ -247,8 +249,18 @@ class BatchJob:
         self._began = time.monotonic()
         if engine.pauses.is_late:
             engine.stop("stopped_by_deadline")
+        finished = None
+        if self._journal is not None and self._options.map is None:
+            # What another function makes of the same input may be something else.
+            finished = self._journal.finished
         intake = Intake(
-            self._source, self._options.model, self._journal, engine, self._recorder, self._tally
+            self._source,
+            self._options.model,
+            self._journal,
+            engine,
+            self._recorder,
+            self._tally,
+            finished,
         )
         for step in (intake.run, self._keep, self._watch_balance):
             self._tasks.append(asyncio.create_task(self._guarded(engine, step)))

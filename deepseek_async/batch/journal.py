@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from deepseek_async.batch.journal_files import Durability, Group, JournalFiles, Opened, Outcome
+from deepseek_async.batch.meta import Finished
 from deepseek_async.batch.paths import BatchPaths
 from deepseek_async.batch.recovery import name_of
 from deepseek_async.batch.seen import key_of
@@ -102,6 +103,20 @@ class Journal(Generic[T]):
     def is_full(self) -> bool:
         """Whether there is too much that isn't written yet, as :meth:`room` waits for."""
         return self._unwritten > _ROOM
+
+    @property
+    def finished(self) -> Finished | None:
+        """What is known of the input file, if an earlier run has answered all of it."""
+        return self._opened.finished
+
+    def complete(self, items: int, duplicates: int) -> None:
+        """Take note that all of the input has an answer; the next run need not read it.
+
+        Args:
+            items: How many items it has.
+            duplicates: How many of them only repeat another one.
+        """
+        self._files.complete = (items, duplicates)
 
     def is_done(self, custom_id: str) -> bool:
         """Tell whether an earlier run has answered a request."""

@@ -9,6 +9,7 @@ from deepseek_async.batch.dead_letters import DeadLetters, tidy
 from deepseek_async.batch.files import AppendFile, file_error, remove_rest
 from deepseek_async.batch.lock import FileLock
 from deepseek_async.batch.meta import (
+    Finished,
     InputFile,
     Meta,
     check_meta,
@@ -66,6 +67,8 @@ class Opened(NamedTuple):
 
     results: Recovery
     failures: DeadLetters
+    finished: Finished | None = None
+    """What is known of the input, if an earlier run has answered all of it."""
 
     @classmethod
     def nothing(cls) -> "Opened":
@@ -88,6 +91,9 @@ class JournalFiles(Generic[T]):
         self._results = AppendFile(paths.results)
         self._failures = AppendFile(paths.errors)
         self._meta = Meta()
+        self._source: os.stat_result | None = None
+        self.complete: tuple[int, int] | None = None
+        """Items and duplicates of the input, once it has been read to its end and answered."""
 
     def open(
         self,
@@ -134,11 +140,20 @@ class JournalFiles(Generic[T]):
         self._meta.settings = settings_of(settings)
         self._meta.input = old.input if old else None
         if source is not None:
+            # Before it is read: if it changes from now on, another run has to read it again.
+            self._source = os.stat(source)
             self._meta.input = InputFile.of(source)
         # Before the first result: it tells that the file is ours.
         write_meta(paths.meta, self._meta)
         self._results.open()
-        return Opened(results, failures)
+        finished = None if old is None else old.finished
+        if finished is not None and (
+            self._source is None
+            or not finished.is_of(self._source)
+            or (results.lines, results.damaged, failures.lines) != (old.results if old else 0, 0, 0)
+        ):
+            finished = None
+        return Opened(results, failures, finished)
 
     def write(self, *groups: Group[T]) -> Outcome[T]:
         """Append groups to the files; what has been written is taken out of them."""
@@ -180,6 +195,12 @@ class JournalFiles(Generic[T]):
                     failures = letters.lines
                 self._meta.results = results - sum(len(group.results) for group in groups)
                 self._meta.errors = failures
+                if self.complete is not None and self._source is not None and not failures:
+                    items, duplicates = self.complete
+                    stat = self._source
+                    self._meta.finished = Finished(
+                        items, duplicates, stat.st_size, stat.st_mtime_ns
+                    )
                 write_meta(self._paths.meta, self._meta)
         finally:
             self.close()

@@ -63,7 +63,25 @@ def _beginning(path: Path, size: int) -> str:
         return blake2b(file.read(size), digest_size=16).hexdigest()
 
 
-class Meta(msgspec.Struct):
+class Finished(msgspec.Struct, frozen=True):
+    """An input file of which every item has an answer, and by which it is known again."""
+
+    items: int
+    duplicates: int
+    """Of these, items that only repeat another one."""
+
+    size: int
+    """Of the file, in bytes."""
+
+    modified: int
+    """When it was last changed, in nanoseconds since the epoch."""
+
+    def is_of(self, stat: os.stat_result) -> bool:
+        """Tell whether a file is still the same."""
+        return (self.size, self.modified) == (stat.st_size, stat.st_mtime_ns)
+
+
+class Meta(msgspec.Struct, omit_defaults=True):
     """The content of the file."""
 
     format: int = FORMAT
@@ -78,6 +96,9 @@ class Meta(msgspec.Struct):
 
     errors: int = 0
     """How many dead letters there were then."""
+
+    finished: Finished | None = None
+    """Set once all of an input file is answered: it need not be read to know that."""
 
 
 _decode = msgspec.json.Decoder(Meta).decode

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from deepseek_async import (
@@ -26,6 +27,7 @@ from deepseek_async import (
 )
 from deepseek_async.batch import engine as engine_module
 from deepseek_async.batch import pauses, twins
+from deepseek_async.batch.intake import Intake
 from deepseek_async.simulator import Fault, Reply, Simulator
 
 from .test_job import GUARD, Capital, at_once, body, items_of, lines_of, names, names_in, requests
@@ -411,3 +413,53 @@ async def test_a_mistake_of_the_library_is_not_taken_for_one_of_an_item(
 async def test_items_say_what_they_are() -> None:
     item = BatchItem(custom_id="a", index=0)
     assert "custom_id='a'" in repr(item)
+
+
+async def test_an_input_that_is_answered_is_not_read_again(
+    client: AsyncDeepSeek, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+
+    def write(count: int) -> None:
+        given = [requests(1)[0], *requests(count)]
+        source.write_bytes(b"\n".join(msgspec.json.encode(request) for request in given))
+
+    write(20)
+    read: list[int] = []
+    add = Intake._admit  # pyright: ignore[reportPrivateUsage]
+
+    def admit(self: Intake, entry: Any) -> None:
+        read.append(entry.index)
+        add(self, entry)
+
+    monkeypatch.setattr(Intake, "_admit", admit)
+    first = await client.batch(source, out=out).run()
+    assert (first.succeeded, first.duplicates, len(read)) == (20, 1, 21)
+    changes: list[dict[str, Any]] = [{}, {"ordered": True}, {"retry": True}]
+    for options in changes:
+        report = await client.batch(source, out=out, **options).run()
+        assert (report.total, report.skipped, report.duplicates) == (21, 20, 1)
+        assert report.outcome == "completed"
+        assert len(read) == 21
+    # Whatever may have changed is looked at.
+    await client.batch(source, out=out, map=lambda item: item).run()
+    assert len(read) == 42
+    write(25)
+    report = await client.batch(source, out=out).run()
+    assert (report.succeeded, report.skipped, len(read)) == (5, 20, 68)
+    lines = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(b"".join(lines[:-1]))
+    report = await client.batch(source, out=out).run()
+    assert (report.succeeded, report.skipped, len(read)) == (1, 24, 94)
+    assert names_in(out) == names(25)
+
+
+async def test_an_input_of_which_some_failed_is_read_again(
+    client: AsyncDeepSeek, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    given = [*requests(3), BatchRequest("bad", body(1, model="no-such-model"))]
+    source.write_bytes(b"\n".join(msgspec.json.encode(request) for request in given))
+    await client.batch(source, out=out).run()
+    assert (await client.batch(source, out=out).run()).skipped == 4
+    assert (await client.batch(source, out=out, retry=True).run()).failed == 1
