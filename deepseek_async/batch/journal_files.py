@@ -140,9 +140,9 @@ class JournalFiles(Generic[T]):
         self._meta.settings = settings_of(settings)
         self._meta.input = old.input if old else None
         if source is not None:
+            self._meta.input = InputFile.of(source)
             # Before it is read: if it changes from now on, another run has to read it again.
             self._source = os.stat(source)
-            self._meta.input = InputFile.of(source)
         # Before the first result: it tells that the file is ours.
         write_meta(paths.meta, self._meta)
         self._results.open()
