@@ -14,7 +14,7 @@ import time
 QUESTIONS: dict[str, tuple[list[str], list[str]]] = {
     "benchmarks.batch.limit": ([], []),
     "benchmarks.batch.crash": ([], ["--runs", "20"]),
-    "benchmarks.batch.scale": ([], ["--items", "100000"]),
+    "benchmarks.batch.scale": ([], ["--items", "100000", "--show-cpu"]),
     "benchmarks.batch.cache": ([], []),
     "benchmarks.batch.budget": ([], ["--at-once", "500"]),
     "benchmarks.batch.journal": ([], ["--records", "100000"]),
@@ -24,7 +24,7 @@ QUESTIONS: dict[str, tuple[list[str], list[str]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reduced", action="store_true", help="in a few minutes")
-    parser.add_argument("--attempts", type=int, default=2, help="for each; machines are shared")
+    parser.add_argument("--attempts", type=int, default=3, help="for each; machines are shared")
     options = parser.parse_args()
     failed: list[str] = []
     for module, (full, reduced) in QUESTIONS.items():
