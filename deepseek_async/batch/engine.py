@@ -1,7 +1,7 @@
 """The engine: as many requests as there are places, each answered once.
 
 As many workers run as there are places. Each takes the next item when it has finished one, and a
-look four times a second starts more where the limit has risen.
+look ten times a second starts more where the limit has risen.
 """
 
 import asyncio
@@ -318,6 +318,7 @@ class Engine:
 
     async def _send(self, work: Work, task: "asyncio.Task[None]") -> None:
         self._tally.requests += 1
+        self._tally.retries += work.is_retry
         work.attempts += 1
         queue = self._queues[work.model]
         try:
@@ -382,7 +383,6 @@ class Engine:
             self._send_again(queue, work, error, refused=False)
         elif fate == "again" and work.failures + 1 < MAX_ATTEMPTS:
             work.failures += 1
-            self._tally.retries += 1
             self._send_again(queue, work, error, refused=False)
         elif fate == "refused" and self._has_time(work):
             self._tally.rejected += 1
@@ -423,6 +423,7 @@ class Engine:
             random=random.random,
         )
         logger.debug("%s failed: %s; sent again in %.2f s", work.entry.where, error, delay)
+        work.is_retry = not refused
         queue.send_again(work, time.monotonic() + delay)
 
     def _give_up(self, queue: ModelQueue, work: Work, error: Exception, outcome: Outcome) -> None:

@@ -40,6 +40,9 @@ class Work(msgspec.Struct, gc=False, eq=False):
     """When it was first sent in vain by no fault of its own: for want of room, or because most
     requests failed; in seconds of :func:`time.monotonic`."""
 
+    is_retry: bool = False
+    """Whether it is sent again after another failure than a refusal for want of room."""
+
     sent_at: float = 0.0
     """When it was last sent, in seconds of :func:`time.monotonic`."""
 

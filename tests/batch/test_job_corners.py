@@ -410,6 +410,24 @@ async def test_a_mistake_of_the_library_is_not_taken_for_one_of_an_item(
     assert len(await items_of(client.batch(requests(20), out=out))) == 20
 
 
+def in_a_minute(*_: object, **__: object) -> float:
+    return 60.0
+
+
+async def test_what_only_waits_to_be_sent_again_is_not_counted_as_sent(
+    client: AsyncDeepSeek, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "delay_after", in_a_minute)
+    sim.faults(Fault("overloaded", times="forever"))
+    async with asyncio.timeout(GUARD), client.batch(requests(2)) as job:
+        reading = asyncio.ensure_future(anext(job, None))
+        while job.progress().retrying < 2:
+            await asyncio.sleep(0.01)
+        job.stop()
+        assert await reading is None
+    assert (job.report().requests, job.report().retries) == (2, 0)
+
+
 async def test_items_say_what_they_are() -> None:
     item = BatchItem(custom_id="a", index=0)
     assert "custom_id='a'" in repr(item)

@@ -112,7 +112,7 @@ class AdaptiveLimit:
             self._before_breaker = self._growth.limit
 
     def tick(self, now: float) -> None:
-        """Let time have its effect; to be called about four times a second."""
+        """Let time have its effect; to be called at least four times a second."""
         now = self._at(now)
         # After a long silence the limit doesn't leap.
         seconds = min(1.0, now - self._ticked) if self._ticked is not None else 0.0
