@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         run_shard,
     )
     from deepseek_async.client import AsyncDeepSeek
+    from deepseek_async.combinators import coalesce, smooth, snapshots
     from deepseek_async.errors import (
         APIConnectionError,
         APIError,
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
         DoneEvent,
         LogprobsDeltaEvent,
         QueuedEvent,
+        RawEvent,
         ReasoningDeltaEvent,
         ReasoningDoneEvent,
         ResumedEvent,
@@ -157,6 +159,11 @@ if TYPE_CHECKING:
 #: Where each public name lives.
 _MODULES = {
     "deepseek_async.client": ("AsyncDeepSeek",),
+    "deepseek_async.combinators": (
+        "coalesce",
+        "smooth",
+        "snapshots",
+    ),
     "deepseek_async.errors": (
         "APIConnectionError",
         "APIError",
@@ -207,6 +214,7 @@ _MODULES = {
         "DoneEvent",
         "LogprobsDeltaEvent",
         "QueuedEvent",
+        "RawEvent",
         "ReasoningDeltaEvent",
         "ReasoningDoneEvent",
         "ResumedEvent",
@@ -412,6 +420,7 @@ __all__ = [
     "QueuedEvent",
     "RateLimitError",
     "Rates",
+    "RawEvent",
     "RawResponse",
     "ReasoningDeltaEvent",
     "ReasoningDoneEvent",
@@ -449,11 +458,14 @@ __all__ = [
     "UsageTotals",
     "UserMessage",
     "__version__",
+    "coalesce",
     "estimate_tokens",
     "merge_shards",
     "partial_json",
     "read_results",
     "run_shard",
+    "smooth",
+    "snapshots",
     "tool",
 ]
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from deepseek_async.caller import Call
+from deepseek_async.errors import DeepSeekError
 from deepseek_async.events import (
     ArgumentsDeltaEvent,
     ArgumentsDoneEvent,
@@ -17,16 +18,18 @@ from deepseek_async.events import (
     DoneEvent,
     LogprobsDeltaEvent,
     QueuedEvent,
+    RawEvent,
     ReasoningDeltaEvent,
     ReasoningDoneEvent,
     ResumedEvent,
 )
 from deepseek_async.policy.continuation import Continuation
-from deepseek_async.streams import AnswerStream
+from deepseek_async.streams import AnswerStream, ChatStream
 from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk
 from deepseek_async.types.fim import Completion
 from deepseek_async.wire.accumulate import CHAT, C, ChatAccumulator, R, StreamFormat
 from deepseek_async.wire.accumulate_text import FIM
+from deepseek_async.wire.raw import EventSplitter
 
 if TYPE_CHECKING:
     from deepseek_async.wire.typed_partial import TypedPartial
@@ -67,6 +70,7 @@ class EventStream(AnswerStream[C, R]):
         self._finish_told = False
         self._done_told = False
         self._snapshot: tuple[object, int, R] | None = None
+        self._splitter: EventSplitter | None = None
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -89,7 +93,13 @@ class EventStream(AnswerStream[C, R]):
                     raise StopAsyncIteration
                 if not reader.opened:
                     await self._open()
-                more = await reader.read()
+                try:
+                    more = await reader.read()
+                except DeepSeekError:
+                    if events:
+                        # The bytes that came before it; reading on raises the same error again.
+                        break
+                    raise
                 if reader.ended_segments:
                     self._tell_resumed()
                 if not more:
@@ -112,6 +122,75 @@ class EventStream(AnswerStream[C, R]):
     def text_stream(self) -> AsyncGenerator[str]:
         """The answer's text, piece by piece."""
         return self._texts("text_stream", self._text_of)
+
+    def snapshots(self, fps: float = 10) -> AsyncGenerator[R]:
+        """Yield the answer so far, each time it has grown, at most so many times a second.
+
+        The same as :func:`deepseek_async.snapshots`, which says more.
+
+        Args:
+            fps: Most answers a second.
+
+        Raises:
+            ValueError: If ``fps`` is not above 0.
+            RuntimeError: If the stream was opened with ``accumulate=False``.
+        """
+        # Here, since most programs don't need it.
+        from deepseek_async.combinators import snapshots
+
+        if not self._accumulate:
+            raise RuntimeError("a stream opened with accumulate=False keeps no answer to show")
+        return snapshots(self, fps)
+
+    def with_raw(self) -> Self:
+        """Let the stream also yield the server's events as the bytes they came in.
+
+        Each comes as a :class:`RawEvent` before the events that were made of it, keep-alives
+        included; those that came in one packet come together. What had come before a failure is
+        yielded before the error is raised. All data together is the body of the answer, byte for
+        byte, or of its last attempt: one in vain may have left some keep-alives before it.
+
+        Returns:
+            The stream itself.
+
+        Raises:
+            RuntimeError: If the stream has been read from, or with ``auto_continue`` or
+                ``resume``: the events of several requests don't make one stream.
+        """
+        reader = self._reader
+        if self._continuation is not None:
+            raise RuntimeError(
+                "with_raw() shows the events of one request; auto_continue and resume may take more"
+            )
+        if self._splitter is not None:
+            return self
+        if self._view is not None or reader.bytes_received:
+            raise RuntimeError("with_raw() comes too late: call it before the stream is read")
+        self._claim("events")
+        # The reader keeps what follows: it must not refer to the stream, which would then not
+        # close when it is dropped.
+        events, splitter = self._events, EventSplitter()
+        reader.on_block = lambda block: events.extend(map(RawEvent, splitter.feed(block)))
+
+        def begin_anew() -> None:
+            splitter.flush()
+            events.clear()
+
+        reader.on_reissue = begin_anew
+        reader.report_comments = True
+        self._splitter = splitter
+        return self
+
+    async def until_done(self) -> None:
+        """Read what is left of the stream.
+
+        Raises:
+            StreamError: If the answer does not come to its end.
+            APITimeoutError: If a clock ran out.
+        """
+        # Nobody will look at the bytes of it.
+        self._reader.on_block = None
+        await super().until_done()
 
     async def get_final_completion(self) -> R:
         """Read what is left of the stream and return the whole answer.
@@ -166,6 +245,8 @@ class EventStream(AnswerStream[C, R]):
             self._events.append(ContentDoneEvent(text))
 
     def _tell_end(self) -> None:
+        if self._splitter is not None and (rest := self._splitter.flush()):
+            self._events.append(RawEvent(rest))
         if not self._finish_told:
             self._tell_finish()
         self._done_told = True
@@ -225,6 +306,26 @@ class ChatEventStream(EventStream[ChatCompletionChunk, ChatCompletion]):
         self._with_chunks = chunks
         self._in_reasoning = False
         self._growing: dict[tuple[type, int | None], _Growing] = {}
+
+    @classmethod
+    def over(cls, stream: ChatStream) -> Self:
+        """Tell an answer as events that was asked for as chunks: one of ``create(stream=True)``.
+
+        The chunks that were read before are not told. The stream itself can't be read any more.
+
+        Raises:
+            RuntimeError: If it has been read to its end, or is being read in another way.
+        """
+        stream._claim("events")
+        told = cls(
+            stream._reader.call,
+            chunks=False,
+            accumulate=stream._accumulate,
+            max_event_size=0,
+            continuation=stream._continuation,
+        )
+        told._reader = stream._reader
+        return told
 
     @property
     def reasoning_stream(self) -> AsyncGenerator[str]:

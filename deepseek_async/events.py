@@ -123,6 +123,15 @@ class ChunkEvent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="c
     type: ClassVar[Literal["chunk"]] = "chunk"
 
 
+class RawEvent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="raw"):
+    """An event of the server, or a comment, as it came; only with ``with_raw()``."""
+
+    data: bytes
+    """The bytes, with the blank line that ends them; together they are the body."""
+
+    type: ClassVar[Literal["raw"]] = "raw"
+
+
 class ResumedEvent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="resumed"):
     """A new segment of the answer begins."""
 
@@ -151,6 +160,7 @@ ChatEvent = (
     | ArgumentsDoneEvent
     | LogprobsDeltaEvent
     | ChunkEvent
+    | RawEvent
     | ResumedEvent
     | DoneEvent
 )

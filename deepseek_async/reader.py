@@ -100,6 +100,11 @@ class ChunkReader(Generic[C, R]):
         return self._decoder.done
 
     @property
+    def bytes_received(self) -> int:
+        """How many bytes of the body have come, in the attempt at hand."""
+        return 0 if self._response is None else self._response.taken
+
+    @property
     def queued_comments(self) -> int:
         """How many comments have come before the first chunk, in all attempts."""
         return self._earlier_comments + self._decoder.queued_comments

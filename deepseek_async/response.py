@@ -71,6 +71,7 @@ class HTTPResponse:
 
     Attributes:
         info: Status and headers.
+        taken: How many bytes of the body have been read.
     """
 
     __slots__ = (
@@ -82,9 +83,9 @@ class HTTPResponse:
         "_on_end",
         "_pool",
         "_response",
-        "_taken",
         "_timer",
         "info",
+        "taken",
     )
 
     def __init__(
@@ -102,8 +103,7 @@ class HTTPResponse:
         self._now = self._loop.time
         self._broken: APIConnectionError | None = None
         self._timer: asyncio.TimerHandle | None = None
-        # How many bytes of the body have been read.
-        self._taken = 0
+        self.taken = 0
         headers = response.headers
         self.info = ResponseInfo(
             response.status,
@@ -117,7 +117,7 @@ class HTTPResponse:
     def read_whole(self) -> bytes | None:
         """Return the whole body if all of it has arrived, as small ones do with the headers."""
         response = self._response
-        if response is None or self._taken or not response.content.is_eof():
+        if response is None or self.taken or not response.content.is_eof():
             return None
         body = response.content.read_nowait()
         self._ended()
@@ -142,7 +142,7 @@ class HTTPResponse:
         if response is None:
             raise APIConnectionError("the response has been read to its end or closed")
         clocks, content = self._clocks, response.content
-        if content.total_bytes == self._taken and not content.is_eof():
+        if content.total_bytes == self.taken and not content.is_eof():
             clocks.waiting_since = now = self._now()
             if self._timer is None:
                 self._watch(now)
@@ -169,7 +169,7 @@ class HTTPResponse:
         except BaseException:
             self.close()
             raise
-        self._taken += len(block)
+        self.taken += len(block)
         if not block:
             self._ended()
             if response.connection is not None:

@@ -47,6 +47,11 @@ class AnswerStream(Generic[C, R]):
         self._consumed = False
 
     @property
+    def bytes_received(self) -> int:
+        """How many bytes of the answer have come, keep-alives included, from the last attempt."""
+        return self._reader.bytes_received
+
+    @property
     def response(self) -> ResponseInfo | None:
         """Status and headers of the last attempt; None before the first was answered."""
         return self._reader.call.info
@@ -108,6 +113,8 @@ class AnswerStream(Generic[C, R]):
         """
         await self._open()
         reader = self._reader
+        # What was received and not handed out yet is part of the answer all the same.
+        reader.pass_over()
         while await reader.read():
             reader.pass_over()
         self._consumed = True

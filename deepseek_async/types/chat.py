@@ -132,6 +132,16 @@ class ChatCompletion(Result, kw_only=True, gc=False):
     segments: list[Segment] | None = msgspec.field(default=None, name="$segments")
     """The requests that it took, if more than one; ``usage`` is their sum."""
 
+    @property
+    def text(self) -> str:
+        """The text of the first answer, "" if there is none."""
+        return next((c.message.content for c in self.choices if c.index == 0), None) or ""
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning of the first answer, "" if there is none."""
+        return next((c.message.reasoning_content for c in self.choices if c.index == 0), None) or ""
+
     def cost(
         self,
         *,

@@ -44,6 +44,11 @@ class Completion(Result, kw_only=True, gc=False):
     usage: Usage | None = None
     system_fingerprint: str | None = None
 
+    @property
+    def text(self) -> str:
+        """The text of the first answer, "" if there is none."""
+        return next((choice.text for choice in self.choices if choice.index == 0), "")
+
     def cost(
         self,
         *,

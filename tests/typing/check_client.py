@@ -239,6 +239,8 @@ def check_events(event: ChatEvent) -> None:
     elif event.type == "logprobs.delta":
         assert_type(event, LogprobsDeltaEvent)
         assert_type(event.content, list[TokenLogprob] | None)
+    elif event.type == "raw":
+        assert_type(event.data, bytes)
     elif event.type == "chunk":
         assert_type(event.chunk, ChatCompletionChunk)
     elif event.type == "resumed":
