@@ -1,9 +1,12 @@
 """One streamed answer on the screen."""
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 from rich.text import Text
 
@@ -17,16 +20,17 @@ from deepseek_async import (
     QueuedEvent,
     ReasoningDeltaEvent,
     ResumedEvent,
-    Tool,
     ToolDoneEvent,
     ToolRunner,
     ToolRunnerEvent,
     ToolStartedEvent,
     TurnDoneEvent,
 )
+from deepseek_async.cli.asking import ToolUse
 from deepseek_async.cli.clean import one_line
 from deepseek_async.cli.connection import Connection
 from deepseek_async.cli.meter import Meter, Reading
+from deepseek_async.cli.prints import Prints
 from deepseek_async.cli.prose import Prose, RawText
 from deepseek_async.cli.screen import Screen, StatusLine
 from deepseek_async.cli.tool_calls import WAITING, ToolRunView
@@ -37,6 +41,7 @@ from deepseek_async.errors import (
 )
 
 if TYPE_CHECKING:
+    from deepseek_async.cli.markdown_text import MarkdownText
     from deepseek_async.types.params import ToolRunParams
 
 _SHORTENED = (
@@ -45,13 +50,16 @@ _SHORTENED = (
     InterruptedFinishReasonError,
 )
 _COMPLETE = frozenset({"stop", "tool_calls", None})
+# Lines that functions print while an answer comes; the last ones are kept.
+_MAX_HELD = 200
 
 
 class AnswerView:
     """Shows the reasoning, then the answer, as they come.
 
-    On a terminal the reasoning is dimmed. Elsewhere it goes to stderr, so that a file or pipe
-    gets the answer alone, unless ``together`` is set.
+    On a terminal the reasoning is dimmed, and the answer's Markdown is drawn. Elsewhere the
+    reasoning goes to stderr, so that a file or pipe gets the answer alone, unless ``together`` is
+    set.
 
     Args:
         screen: Where to.
@@ -74,8 +82,10 @@ class AnswerView:
         self._holds_answer = json and not screen.live
         self._shows_reasoning = reasoning
         self._together = together or screen.live
-        self._part: Prose | RawText | None = None
+        self._part: MarkdownText | Prose | RawText | None = None
+        self._new_answer = self._answer_maker()
         self._in_answer = False
+        self._is_writing = False
 
     def reasoning(self, delta: str) -> None:
         """Show more of the reasoning."""
@@ -87,6 +97,7 @@ class AnswerView:
             else:
                 self._label("Reasoning:")
                 self._part = RawText(self._screen, aside=not self._together)
+        self._is_writing = True
         self._part.feed(delta)
 
     def content(self, delta: str) -> None:
@@ -103,10 +114,12 @@ class AnswerView:
                     self._label("Answer:")
             self._part = self._new_answer()
         if self._part is not None:
+            self._is_writing = True
             self._part.feed(delta)
 
     def finish(self) -> None:
-        """End the line that is being written."""
+        """End what is being written, and its line."""
+        self._is_writing = False
         if self._part is not None:
             self._part.finish()
 
@@ -116,10 +129,21 @@ class AnswerView:
         self._part = None
         self._in_answer = False
 
-    def _new_answer(self) -> Prose | RawText | None:
+    @property
+    def is_writing(self) -> bool:
+        """Whether a part has begun and not ended, so that nobody else may write."""
+        return self._is_writing
+
+    def _answer_maker(self) -> "Callable[[], MarkdownText | RawText | None]":
         if self._holds_answer:
-            return None
-        return Prose(self._screen) if self._is_prose else RawText(self._screen)
+            return lambda: None
+        if not self._is_prose:
+            return lambda: RawText(self._screen)
+        # Here: it takes as long to import as all the rest of rich, which other commands and pipes
+        # can do without.
+        from deepseek_async.cli.markdown_text import MarkdownText
+
+        return lambda: MarkdownText(self._screen)
 
     def _label(self, text: str) -> None:
         console = self._screen.console if self._together else self._screen.notes
@@ -156,6 +180,7 @@ class Follower:
         self._status = StatusLine(screen.notes, live=screen.live)
         self._calls = ToolRunView(screen, self._status)
         self._pieces: list[str] = []
+        self._held: deque[str] = deque(maxlen=_MAX_HELD)
         self._runner: ToolRunner | None = None
         self._given = 0
 
@@ -170,7 +195,7 @@ class Follower:
     async def follow(
         self,
         connection: Connection,
-        functions: Sequence[Tool[..., Any]] = (),
+        tool_use: ToolUse | None = None,
         /,
         **params: Unpack[ChatParams],
     ) -> Answer:
@@ -178,7 +203,7 @@ class Follower:
 
         Args:
             connection: Where to ask.
-            functions: What the model may call; it is run here.
+            tool_use: What the model may call; it is run here.
             **params: Of the request.
 
         Raises:
@@ -187,9 +212,9 @@ class Follower:
         meter = Meter(asyncio.get_running_loop().time)
         self._status.show(WAITING)
         try:
-            if functions:
+            if tool_use is not None:
                 return await self._run_tools(
-                    connection, functions, meter, cast("ToolRunParams", params)
+                    connection, tool_use, meter, cast("ToolRunParams", params)
                 )
             async with connection.client.chat.completions.stream(**params) as stream:
                 async for event in stream:
@@ -197,33 +222,66 @@ class Follower:
                 completion = stream.completion()
         finally:
             self._status.clear()
-            self._view.finish()
+            self._finish_part()
         reading = meter.read(completion.usage, completion, priced=connection.priced)
         return Answer(completion, reading, [*_messages_of(completion)])
 
     async def _run_tools(
         self,
         connection: Connection,
-        tools: Sequence[Tool[..., Any]],
+        tool_use: ToolUse,
         meter: Meter,
         params: "ToolRunParams",
     ) -> Answer:
         self._given = len(list(params["messages"]))
         shortened: list[ChatCompletionMessage] = []
         run_tools = connection.client.chat.completions.run_tools
-        async with run_tools(tools=tools, **params) as runner:
-            self._runner = runner
-            try:
-                async for event in runner:
-                    self._show(event, meter)
-            except _SHORTENED as exc:
-                # As it is without tools: what came is the answer, and the meter tells why.
-                shortened = _messages_of(exc.completion)
-                if not shortened or shortened[0].tool_calls:
-                    raise
+        runner = run_tools(tools=tool_use.functions, **tool_use.limits, **params)
+        with self._receiving(tool_use.prints):
+            async with runner:
+                self._runner = runner
+                try:
+                    async for event in runner:
+                        self._show(event, meter)
+                except _SHORTENED as exc:
+                    # As it is without tools: what came is the answer, and the meter tells why.
+                    shortened = _messages_of(exc.completion)
+                    if not shortened or shortened[0].tool_calls:
+                        raise
         completion = runner.completions[-1]
         reading = meter.read(runner.usage, *runner.completions, priced=connection.priced)
         return Answer(completion, reading, [*runner.messages[self._given :], *shortened])
+
+    def _receiving(self, prints: Prints | None) -> AbstractContextManager[None]:
+        if prints is None:
+            return nullcontext()
+        loop = asyncio.get_running_loop()
+
+        def receive(line: str) -> None:
+            if threading.get_ident() == thread:
+                # An async function: what it prints comes before it returns.
+                self._printed(line)
+            else:
+                loop.call_soon_threadsafe(self._printed, line)
+
+        thread = threading.get_ident()
+        return prints.received_by(receive)
+
+    def _printed(self, line: str) -> None:
+        # An async function may print before its start is told of; one that was given up, while the
+        # answer is being written.
+        self._held.append(line)
+        if self._calls.are_running and not self._view.is_writing:
+            self._tell_printed()
+
+    def _finish_part(self) -> None:
+        """End what is being written, and tell what had to wait for that."""
+        self._view.finish()
+        self._tell_printed()
+
+    def _tell_printed(self) -> None:
+        while self._held:
+            self._calls.printed(self._held.popleft())
 
     def _show(self, event: ToolRunnerEvent, meter: Meter) -> None:
         match event:
@@ -241,16 +299,18 @@ class Follower:
             case ArgumentsDeltaEvent():
                 meter.tick()
                 # It ends the line, without which nothing can be told.
-                self._view.finish()
+                self._finish_part()
                 self._calls.written(event)
             case ResumedEvent():
                 meter.pause()
             case TurnDoneEvent():
                 meter.pause()
                 self._pieces.clear()
+                self._finish_part()
                 self._view.next_turn()
             case ToolStartedEvent():
                 self._calls.started(event)
+                self._tell_printed()
             case ToolDoneEvent():
                 self._calls.done(event)
             case _:

@@ -2,11 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from deepseek_async import ChatParams, MessageParam, Tool
+from deepseek_async.cli.prints import Prints
 
 # DeepSeek refuses JSON mode unless a message has the word in it.
 _JSON_INSTRUCTION = "Answer with one JSON object, and nothing else."
+
+
+class ToolLimits(TypedDict, total=False):
+    """Limits of calls, as ``run_tools`` takes them. What wasn't asked for is left out."""
+
+    max_turns: int
+    tool_timeout: float
+
+
+@dataclass(frozen=True)
+class ToolUse:
+    """What the model may call, and how."""
+
+    functions: Sequence[Tool[..., object]]
+    limits: ToolLimits
+
+    prints: Prints | None = None
+    """What takes that which the functions print; None: nobody."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +53,15 @@ class ChatOptions:
     tools: Sequence[Tool[..., object]] = ()
     """What the model may call."""
 
+    max_turns: int | None = None
+    """Most requests for one answer, if tools are called."""
+
+    tool_timeout: float | None = None
+    """Seconds for each call of a tool."""
+
+    prints: Prints | None = None
+    """What takes that which tools print."""
+
     show_reasoning: bool = True
 
     def params(self, messages: list[MessageParam]) -> ChatParams:
@@ -58,6 +87,18 @@ class ChatOptions:
         if self.json:
             params["response_format"] = {"type": "json_object"}
         return params
+
+    @property
+    def tool_use(self) -> ToolUse | None:
+        """What the model may call, and how; None if it may call nothing."""
+        if not self.tools:
+            return None
+        limits: ToolLimits = {}
+        if self.max_turns is not None:
+            limits["max_turns"] = self.max_turns
+        if self.tool_timeout is not None:
+            limits["tool_timeout"] = self.tool_timeout
+        return ToolUse(self.tools, limits, self.prints)
 
     def beginning(self, prompt: str = "") -> list[MessageParam]:
         """Return the messages that a conversation begins with.

@@ -14,6 +14,7 @@ from deepseek_async.cli.answer import Answer, AnswerView, Follower
 from deepseek_async.cli.asking import ChatOptions
 from deepseek_async.cli.connection import Connection, Target, connect
 from deepseek_async.cli.failures import FAILED, FINE, AnswerProblem, UsageProblem, describe
+from deepseek_async.cli.interrupts import Interrupts
 from deepseek_async.cli.json_mode import deliver_json
 from deepseek_async.cli.meter import dollars, meter_line
 from deepseek_async.cli.screen import Screen
@@ -48,7 +49,7 @@ async def ask_once(
     async with connect(target) as connection:
         messages = [*options.beginning(prompt), {"role": "user", "content": prompt}]
         answer = await _follower(screen, options).follow(
-            connection, options.tools, **options.params(messages)
+            connection, options.tool_use, **options.params(messages)
         )
     _conclude(answer, options, screen)
     return FINE
@@ -77,11 +78,18 @@ def read_line(screen: Screen) -> Callable[[], str]:
 
     The history is not written to disk.
     """
-    if screen.console.is_terminal and sys.stdout.isatty():
+    stdout = screen.console.file
+    if screen.console.is_terminal and stdout.isatty():
         # Its import alone gives input() line editing and a history; not every Python has it.
         with contextlib.suppress(ImportError):
             importlib.import_module("readline")
-        return lambda: input("> ")
+
+        def prompt() -> str:
+            # Only there it edits lines, and what is printed may go elsewhere.
+            with contextlib.redirect_stdout(stdout):
+                return input("> ")
+
+        return prompt
 
     def read() -> str:
         # input() would prompt on stdout, into the file that takes the answers.
@@ -103,7 +111,7 @@ def converse(
     """Hold a conversation until the user leaves.
 
     The event loop runs in a thread of its own, so that the connection lives on while this one
-    waits for the user, and Ctrl-C reaches whichever of the two is at work.
+    waits for the user. Ctrl-C stops the answer that is coming, or leaves the line.
 
     Args:
         read: Reads a line; raises EOFError when the user leaves.
@@ -118,18 +126,9 @@ def converse(
         name = "the built-in simulator" if target.simulate else options.model
         screen.note(f"{name} · {_HELP}")
         conversation = _Conversation(portal, connection, options, screen)
-        while True:
-            try:
-                status = conversation.step(read)
-            except EOFError:
-                screen.notes.print()
-                status = FINE
-            except KeyboardInterrupt:
-                conversation.interrupt()
-                continue
-            if status is not None:
-                conversation.tell_total()
-                return status
+        status = conversation.hold(read)
+        conversation.tell_total()
+        return status
 
 
 class _Conversation:
@@ -145,14 +144,30 @@ class _Conversation:
         self._options = options
         self._screen = screen
         self._messages = options.beginning()
-        self._turn: _Turn | None = None
+        self._interrupts = Interrupts()
         self._answers = 0
 
-    def step(self, read: Callable[[], str]) -> int | None:
-        """Read one line and do what it says; an exit status ends the conversation."""
-        line = read().strip()
-        # Pasted bytes that are not UTF-8 come as surrogates.
-        prompt = line.encode(errors="surrogateescape").decode(errors="replace")
+    def hold(self, read: Callable[[], str]) -> int:
+        """Read lines and do what they say to the end; return the exit status."""
+        with self._interrupts:
+            while True:
+                try:
+                    with self._interrupts.reading():
+                        line = read()
+                except EOFError:
+                    self._screen.notes.print()
+                    return FINE
+                except KeyboardInterrupt:
+                    self._screen.notes.print()
+                    self._screen.note("/exit or Ctrl-D leaves")
+                    continue
+                # Pasted bytes that are not UTF-8 come as surrogates.
+                prompt = line.strip().encode(errors="surrogateescape").decode(errors="replace")
+                if (status := self._obey(prompt)) is not None:
+                    return status
+
+    def _obey(self, prompt: str) -> int | None:
+        """Do what a line says; an exit status ends the conversation."""
         match prompt:
             case "":
                 return None
@@ -168,22 +183,6 @@ class _Conversation:
             case _:
                 return self._ask(prompt)
 
-    def interrupt(self) -> None:
-        """Stop the answer that is coming, if one is."""
-        turn = self._turn
-        if turn is None:
-            self._screen.notes.print()
-            self._screen.note("/exit or Ctrl-D leaves")
-            return
-        self._portal.call(turn.stop)
-        self._screen.note("stopped")
-        if added := turn.messages:
-            # It stays part of the conversation: the user has seen it and may refer to it.
-            self._messages.extend(added)
-        else:
-            self._messages.pop()
-        self._turn = None
-
     def tell_total(self) -> None:
         """Tell what all answers cost, if there were several and it is known."""
         cost = self._connection.client.usage.cost()
@@ -193,11 +192,15 @@ class _Conversation:
     def _ask(self, prompt: str) -> int | None:
         messages = self._messages
         messages.append({"role": "user", "content": prompt})
-        self._turn = turn = _Turn(self._connection, self._options, self._screen, list(messages))
-        outcome = self._portal.call(turn.run)
-        self._turn = None
-        if outcome == "done" and turn.messages:
-            self._answers += 1
+        turn = _Turn(self._connection, self._options, self._screen, list(messages))
+        loop = self._portal.call(_running_loop)
+        with self._interrupts.answering(lambda: loop.call_soon_threadsafe(turn.stop)):
+            outcome = self._portal.call(turn.run)
+        if outcome == "stopped":
+            self._screen.note("stopped")
+        if outcome in ("done", "stopped") and turn.messages:
+            # A stopped one, too: the user has seen it and may refer to it.
+            self._answers += outcome == "done"
             messages.extend(turn.messages)
             return None
         messages.pop()
@@ -222,22 +225,25 @@ class _Turn:
         self._follower = _follower(screen, options)
         self._task: asyncio.Task[Answer] | None = None
         self._answer: Answer | None = None
+        self._is_stopped = False
 
     @property
     def messages(self) -> list[MessageParam]:
         """What the turn adds to the conversation."""
         return self._follower.messages if self._answer is None else self._answer.messages
 
-    async def run(self) -> Literal["done", "failed", "refused"]:
+    async def run(self) -> Literal["done", "stopped", "failed", "refused"]:
         """Show the answer; failures are shown too."""
         params = self._options.params(self._messages)
-        # A task of its own: the thread that waits for this one may be interrupted.
+        # A task of its own, so that this one outlives it when it is stopped.
         self._task = asyncio.create_task(
-            self._follower.follow(self._connection, self._options.tools, **params)
+            self._follower.follow(self._connection, self._options.tool_use, **params)
         )
+        if self._is_stopped:
+            self._task.cancel()
         await asyncio.wait({self._task})
         if self._task.cancelled():
-            return "failed"
+            return "stopped"
         try:
             answer = self._task.result()
         except DeepSeekError as exc:
@@ -251,8 +257,12 @@ class _Turn:
             self._screen.note(f"error: {describe(exc)}", "red")
         return "done"
 
-    async def stop(self) -> None:
-        """Stop the answer, and return when nothing more is shown."""
+    def stop(self) -> None:
+        """Stop the answer; :meth:`run` returns when nothing more is shown."""
+        self._is_stopped = True
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait({self._task})
+
+
+async def _running_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()

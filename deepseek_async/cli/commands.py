@@ -1,6 +1,7 @@
 """The commands and their options, as typer sees them."""
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,9 +25,10 @@ from deepseek_async.cli.options import (
     Stop,
     Temperature,
 )
+from deepseek_async.cli.prints import Prints
 from deepseek_async.cli.screen import open_screen
-from deepseek_async.cli.simulate import serve
-from deepseek_async.cli.tool_files import load_tools
+from deepseek_async.cli.simulate import Recorded, record_or_replay, serve
+from deepseek_async.cli.tool_files import check_tool_options, load_tools
 
 NAME = "deepseek-async"
 _MODEL = "deepseek-flash"
@@ -119,6 +121,23 @@ def chat(
             "given several times. The code runs on this machine, with your rights.",
         ),
     ] = None,
+    max_turns: Annotated[
+        int | None,
+        typer.Option(
+            "--max-turns",
+            metavar="N",
+            min=1,
+            help="Ask the model at most N times for an answer, if it calls tools; 10 by default.",
+        ),
+    ] = None,
+    tool_timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--tool-timeout",
+            metavar="SECONDS",
+            help="Give up a call of a tool that takes longer, and tell the model so.",
+        ),
+    ] = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
     stop: Stop = None,
@@ -153,34 +172,41 @@ def chat(
 ) -> None:
     """Ask one question, or hold a conversation.
 
-    The answer goes to standard output; if that is a file or a pipe, reasoning, calls of tools and
-    token counts go to standard error. In a conversation, /reset forgets it, /exit or Ctrl-D
-    leaves, and Ctrl-C stops an answer.
+    The answer goes to standard output; if that is a file or a pipe, reasoning, calls of tools, what
+    these print and token counts go to standard error. In a conversation, /reset forgets it, /exit
+    or Ctrl-D leaves, and Ctrl-C stops an answer.
     """
     target = Target(base_url, simulate)
     target.check("deepseek-async chat")
     if prompt is not None and not prompt.strip():
         raise UsageProblem('the prompt is empty: pass one, as in chat "Hello"')
-    options = ChatOptions(
-        model,
-        system,
-        thinking=thinking,
-        effort=effort,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        stop=stop or (),
-        auto_continue=auto_continue,
-        resume=resume,
-        json=json,
-        tools=load_tools(tool or ()),
-        show_reasoning=not hide_reasoning,
-    )
+    check_tool_options(tool or (), max_turns, tool_timeout)
     screen = open_screen(plain=plain)
-    question = piped_prompt() if prompt is None else prompt
-    if question is None:
-        _finish(converse(read_line(screen), target, options, screen))
-    else:
-        _finish(asyncio.run(ask_once(question, target, options, screen)))
+    prints = Prints(screen.notes)
+    with prints.caught() if tool else nullcontext():
+        options = ChatOptions(
+            model,
+            system,
+            thinking=thinking,
+            effort=effort,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            stop=stop or (),
+            auto_continue=auto_continue,
+            resume=resume,
+            json=json,
+            tools=load_tools(tool or ()),
+            max_turns=max_turns,
+            tool_timeout=tool_timeout,
+            prints=prints,
+            show_reasoning=not hide_reasoning,
+        )
+        question = piped_prompt() if prompt is None else prompt
+        if question is None:
+            status = converse(read_line(screen), target, options, screen)
+        else:
+            status = asyncio.run(ask_once(question, target, options, screen))
+    _finish(status)
 
 
 @app.command(epilog="Example: cat shapes.py | deepseek-async fim --max-tokens 200")
@@ -251,11 +277,46 @@ def simulate(
         int | None,
         typer.Option("--max-concurrency", min=1, help="Requests at once; more are refused (429)."),
     ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(
+            "--record", metavar="URL", help="Pass requests on to this host, and store its answers."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Where --record stores them.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the recordings that are in the folder.")
+    ] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", metavar="FOLDER", help="Answer what was recorded, byte for byte."),
+    ] = None,
+    pace: Annotated[
+        float | None,
+        typer.Option(
+            "--pace",
+            min=0,
+            help="Of a replay: 0.5 is twice as fast as recorded, 0 without a pause.",
+        ),
+    ] = None,
+    redact_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--redact-env",
+            metavar="NAME",
+            help="A variable whose value is a secret, to be left out of recordings; may be given "
+            "several times. Keys and cookies always are.",
+        ),
+    ] = None,
 ) -> None:
     """Run a DeepSeek server on this machine: no key, no cost, no model.
 
     Any API key is accepted, except those that begin with sk-bad. Runs until Ctrl-C. Options given
     here win over those of a script.
+
+    With --record it is a proxy in front of a real host, with --replay it plays that back.
     """
     options: dict[str, Any] = {
         "tokens_per_second": tokens_per_second,
@@ -263,8 +324,51 @@ def simulate(
         "seed": seed,
         "max_concurrency": max_concurrency,
     }
+    recorded = Recorded(record, out, replay, pace, tuple(redact_env or ()), force)
+    recorded.check(script, options)
     try:
-        asyncio.run(serve(open_screen(), host, port, options, script))
+        if recorded.is_wanted:
+            asyncio.run(record_or_replay(open_screen(), host, port, recorded))
+        else:
+            asyncio.run(serve(open_screen(), host, port, options, script))
+    except KeyboardInterrupt:
+        # The way to end it.
+        _finish(FINE)
+
+
+@app.command(epilog="Example: deepseek-async ui --open")
+def ui(
+    model: Model = _MODEL,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65535,
+            help="Where to listen; 0: any free port. By default 8765, or another if that is taken.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    base_url: BaseUrl = None,
+    simulate: Simulate = False,
+) -> None:
+    """Serve a page to chat on, and to see how answers come.
+
+    Meters, tool calls, many streams at once, what goes over the wire. Without DEEPSEEK_API_KEY it
+    runs on the built-in simulator. Only who has the address that is printed can use it. Runs until
+    Ctrl-C.
+    """
+    # Here: it imports a web server, which all else can do without.
+    from deepseek_async.cli.page import PageOptions, serve_page
+
+    keyless = not simulate and base_url is None and not has_key()
+    target = Target(base_url, simulate or keyless)
+    target.check("deepseek-async ui")
+    options = PageOptions(model, host, port, open=open_browser)
+    try:
+        asyncio.run(serve_page(target, options, open_screen(), keyless=keyless))
     except KeyboardInterrupt:
         # The way to end it.
         _finish(FINE)

@@ -45,7 +45,10 @@ def describe(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.strerror:
         text = exc.strerror if exc.filename is None else f"{exc.filename}: {exc.strerror}"
     if isinstance(exc, MaxTurnsError):
-        text = "the model calls tools again and again and gives no answer; ask for less at once"
+        text = (
+            "the model calls tools again and again and gives no answer; ask for less at once, or "
+            "allow more with --max-turns"
+        )
     elif isinstance(exc, DeepSeekError):
         text = f"{text}{_received(exc)}{_advice(exc)}"
     line = one_line(in_options(text))

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -9,11 +10,33 @@ from rich.console import Console
 from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
+from rich.theme import Theme
 
 from deepseek_async.cli.clean import printable
 
 # Longer lines are hard to read.
 _MAX_WIDTH = 100
+
+# Of Markdown: nothing that a light terminal can't show.
+_THEME = Theme(
+    {
+        "markdown.code": "cyan",
+        "markdown.h1": "bold underline",
+        "markdown.h2": "bold underline",
+        "markdown.h3": "bold",
+        "markdown.h4": "bold",
+        "markdown.h5": "italic",
+        "markdown.h6": "italic",
+        "markdown.hr": "dim",
+        "markdown.block_quote": "italic",
+        "markdown.item.bullet": "bold",
+        "markdown.item.number": "bold",
+        "markdown.link": "underline",
+        "markdown.link_url": "cyan",
+        "markdown.table.border": "dim",
+        "markdown.table.header": "bold",
+    }
+)
 
 
 class _Console(Console):
@@ -65,7 +88,7 @@ class Screen:
 
 def new_console(**options: Any) -> Console:
     """Make a console that takes text for what it is: no markup, no colours by guess."""
-    return _Console(highlight=False, markup=False, emoji=False, **options)
+    return _Console(highlight=False, markup=False, emoji=False, theme=_THEME, **options)
 
 
 def open_screen(*, plain: bool = False) -> Screen:
@@ -75,8 +98,9 @@ def open_screen(*, plain: bool = False) -> Screen:
         plain: Whether to do without colours and redrawing.
     """
     options: dict[str, Any] = {"force_terminal": False, "color_system": None} if plain else {}
-    console = new_console(**options)
-    notes = new_console(stderr=True, **options)
+    # Bound to what they are now: functions that the model calls may print elsewhere.
+    console = new_console(file=sys.stdout, **options)
+    notes = new_console(file=sys.stderr, **options)
     live = not plain and sys.stdout.isatty() and not console.is_dumb_terminal
     return Screen(console, notes, live, sys.stdout.isatty())
 
@@ -112,6 +136,14 @@ class StatusLine:
         elif text != self._told and elapsed > 0:
             self._told = text
             self._console.print(Text(f"{text}, {elapsed:.0f} s"), soft_wrap=True)
+
+    def give_way(self, write: Callable[[], None]) -> None:
+        """Let ``write`` print whole lines, and go on below them."""
+        was_shown = self._timer is not None
+        self.clear()
+        write()
+        if was_shown:
+            self._draw()
 
     def clear(self) -> None:
         """Take the line away."""

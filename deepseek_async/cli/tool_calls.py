@@ -83,6 +83,11 @@ class ToolRunView:
         self._running: dict[int, str] = {}
         self._written: int | None = None
 
+    @property
+    def are_running(self) -> bool:
+        """Whether a call is shown as running."""
+        return bool(self._running)
+
     def written(self, event: ArgumentsDeltaEvent) -> None:
         """Take note that the model writes a call; the cursor is at the start of a line."""
         if event.index != self._written:
@@ -100,6 +105,10 @@ class ToolRunView:
         del self._running[event.index]
         mark = "✗" if event.is_error else "←"
         self._tell(one_line(f"{mark} {event.name}: {event.content}", _MAX_RESULT))
+
+    def printed(self, line: str) -> None:
+        """Show a line that a function printed."""
+        self._status.give_way(lambda: self._screen.note(line))
 
     def _tell(self, line: str) -> None:
         self._status.clear()

@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -35,6 +35,20 @@ def load_tools(names: Iterable[str]) -> list[Tool[..., Any]]:
             modules[source] = _module(source)
         tools.append(_tool(modules[source], function, source))
     return tools
+
+
+def check_tool_options(
+    names: Sequence[str], max_turns: int | None, tool_timeout: float | None
+) -> None:
+    """Find limits that can't be meant, before anything is run.
+
+    Raises:
+        UsageProblem: If there are limits without tools, or a time that is none.
+    """
+    if not names and (max_turns is not None or tool_timeout is not None):
+        raise UsageProblem("--max-turns and --tool-timeout are about tools: name one with --tool")
+    if tool_timeout is not None and not tool_timeout > 0:
+        raise UsageProblem(f"--tool-timeout is a number of seconds above 0, got {tool_timeout:g}")
 
 
 def _module(source: str) -> ModuleType:

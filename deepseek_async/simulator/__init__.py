@@ -3,7 +3,7 @@
 The core is sans-IO: request, options, clock and seeded randomness in; a planned reply (status,
 headers, timed frames of body bytes) out. One module, `server`, puts that on sockets with
 `aiohttp.web`. Nothing here imports the client, so that the simulator can judge it; prices are
-those of `deepseek_async.PRICES`.
+those of `deepseek_async.PRICES`. `recording` stores what a real host answers, and plays it back.
 
 Names are loaded when first used: ``import deepseek_async.simulator`` doesn't import aiohttp.
 """
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from deepseek_async.simulator.faults import FAULT_KINDS, Fault
     from deepseek_async.simulator.metrics import Metrics
     from deepseek_async.simulator.pace import Constant, LogNormal, Uniform
+    from deepseek_async.simulator.recording.files import RecordingFileError
+    from deepseek_async.simulator.recording.recorder import Recorder
+    from deepseek_async.simulator.recording.replayer import Replayer
+    from deepseek_async.simulator.recording.thread import RecordingThread
     from deepseek_async.simulator.script_file import ScriptFile, ScriptFileError, load_script
     from deepseek_async.simulator.scripted import Replay, Reply, When
     from deepseek_async.simulator.server import Simulator
@@ -32,7 +36,11 @@ __all__ = [
     "Metrics",
     "Options",
     "ReceivedRequest",
+    "Recorder",
+    "RecordingFileError",
+    "RecordingThread",
     "Replay",
+    "Replayer",
     "Reply",
     "ScriptFile",
     "ScriptFileError",
@@ -52,7 +60,11 @@ _MODULES = {
     "Metrics": "metrics",
     "Options": "core",
     "ReceivedRequest": "core",
+    "Recorder": "recording.recorder",
+    "RecordingFileError": "recording.files",
+    "RecordingThread": "recording.thread",
     "Replay": "scripted",
+    "Replayer": "recording.replayer",
     "Reply": "scripted",
     "ScriptFile": "script_file",
     "ScriptFileError": "script_file",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,7 +33,7 @@ StartSimulator = Callable[..., Simulator]
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith("DEEPSEEK_") or name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        if name.startswith("DEEPSEEK_") or name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
             monkeypatch.delenv(name)
 
 
@@ -134,9 +137,12 @@ def run_command(
 class Pty:
     """The command on a terminal of its own."""
 
-    def __init__(self, *arguments: str, **variables: str) -> None:
+    def __init__(
+        self, *arguments: str, rows: int = 24, columns: int = 80, **variables: str
+    ) -> None:
         pid, self._fd = pty.fork()
         if pid == 0:
+            _set_size(0, rows, columns)
             _heed_ctrl_c()
             os.execve(sys.executable, command(*arguments), environment(**variables))
         self._pid = pid
@@ -168,6 +174,13 @@ class Pty:
                     self._read(patience)
         raise AssertionError(f"{until!r} did not come; there was {self.shown!r}")
 
+    def resize(self, rows: int, columns: int) -> None:
+        _set_size(self._fd, rows, columns)
+
+    def echoes(self) -> bool:
+        """Tell whether the terminal shows the keys that are pressed."""
+        return bool(termios.tcgetattr(self._fd)[3] & termios.ECHO)
+
     def type(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
 
@@ -195,15 +208,23 @@ class Pty:
         except OSError:
             # How Linux says that the other side is closed.
             return False
-        self.shown += data.decode(errors="replace")
+        self.take(data)
         return bool(data)
+
+    def take(self, data: bytes) -> None:
+        """Take what the command has written."""
+        self.shown += data.decode(errors="replace")
+
+
+def _set_size(fd: int, rows: int, columns: int) -> None:
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 @pytest.fixture
 def open_pty() -> Iterator[Callable[..., Pty]]:
     with ExitStack() as stack:
 
-        def start(*arguments: str, **variables: str) -> Pty:
+        def start(*arguments: str, **variables: Any) -> Pty:
             terminal = Pty(*arguments, **variables)
             stack.callback(terminal.close)
             return terminal

@@ -20,6 +20,7 @@ from deepseek_async.cli.tool_files import load_tools
 from deepseek_async.simulator import Reply, Simulator
 
 from .conftest import Terminal
+from .screens import shown
 from .test_asking import body_of
 from .test_commands import lines_of
 
@@ -158,12 +159,14 @@ async def test_calls_are_dimmed_on_a_terminal(
     )
     options = ChatOptions("deepseek-flash", tools=load_tools(["city_tools.py:weather"]))
     assert await ask_once("Weather?", Target(), options, live.screen) == 0
-    assert live.text.startswith(
-        "Let me see.\n"
-        "\x1b[2m→ weather(city='Oslo')\x1b[0m\n"
-        "\x1b[2m← weather: sunny in Oslo\x1b[0m\n"
-        "It is \x1b[1msunny\x1b[0m.\n"
+    assert (
+        "\x1b[2m→ weather(city='Oslo')\x1b[0m\n\x1b[2m← weather: sunny in Oslo\x1b[0m\n"
+        in live.text
     )
+    assert "It is \x1b[1msunny\x1b[0m.\n" in live.text
+    assert shown(live.text)[:4] == [
+        "Let me see.", "→ weather(city='Oslo')", "← weather: sunny in Oslo", "It is sunny.",
+    ]  # fmt: skip
 
 
 def test_calls_stay_part_of_a_conversation(
@@ -204,7 +207,8 @@ def test_a_model_that_never_answers_fails(
 ) -> None:
     server.script(*[calling(("weather", {"city": "Oslo"}))] * 10)
     assert run(["chat", "Weather?", "--tool", "city_tools.py:weather"]) == 1
-    told = "error: the model calls tools again and again and gives no answer; ask for less at once"
+    told = "error: the model calls tools again and again and gives no answer; ask for less "
+    told += "at once, or allow more with --max-turns"
     assert capsys.readouterr().err.splitlines()[-1] == told
 
 

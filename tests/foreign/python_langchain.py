@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 # Installed only in the environment of this program.
-import openai  # type: ignore[import-not-found]
+import openai
 from langchain_core.messages import HumanMessage, ToolMessage  # type: ignore[import-not-found]
 from langchain_deepseek import ChatDeepSeek  # type: ignore[import-not-found]
 

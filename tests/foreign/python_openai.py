@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import openai  # type: ignore[import-not-found]  # installed only in the environment of this program
+import openai
 
 from tests.foreign.checks import (
     ARGUMENTS,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Installed only in the environment of this program.
-import openai  # type: ignore[import-not-found]
+import openai
 from pydantic_ai import Agent, PromptedOutput  # type: ignore[import-not-found]
 from pydantic_ai.exceptions import ModelHTTPError  # type: ignore[import-not-found]
 from pydantic_ai.messages import ThinkingPart  # type: ignore[import-not-found]
