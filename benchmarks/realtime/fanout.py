@@ -19,6 +19,9 @@ from benchmarks.realtime.report import Goal, Report, prepare, stay_off_the_relay
 # Readers -> most milliseconds, and share of the core.
 _GOALS = {1000: (100.0, 0.30), 2000: (200.0, None)}
 _OPENED_PER_SECOND = 500
+# Name -> application, and what it is asked for before it is measured. The second is what the
+# server and the kernel take for as many writes of about the same bytes.
+_CONTENDERS = {"ours-asgi": ("asgi", "/stream"), "floor": ("floor", "/")}
 
 
 def ask(report: Report, readers: Sequence[int], rounds: int, window: float) -> None:
@@ -26,16 +29,22 @@ def ask(report: Report, readers: Sequence[int], rounds: int, window: float) -> N
     relay_core, other_core = stay_off_the_relay()
     with Upstream(other_core) as upstream:
         for count in readers:
-            found: list[Figures] = []
+            found: dict[str, list[Figures]] = {name: [] for name in _CONTENDERS}
             empty: list[int] = []
             for _ in range(rounds):
-                with Relay("asgi", "uvicorn", upstream, relay_core) as relay:
-                    warm(relay, upstream, "/stream")
-                    empty.append(relay.used().resident)
-                    load = Load("/shared", count, count / _OPENED_PER_SECOND, window, shared=True)
-                    found.append(measure(relay, upstream, load))
-                report.keep("fanout", "ours-asgi", count, found[-1])
-            _add(report, count, found, empty)
+                for name, (app, warming) in _CONTENDERS.items():
+                    with Relay(app, "uvicorn", upstream, relay_core) as relay:
+                        warm(relay, upstream, warming)
+                        if app == "asgi":
+                            empty.append(relay.used().resident)
+                        opening = count / _OPENED_PER_SECOND
+                        load = Load("/shared", count, opening, window, shared=True)
+                        found[name].append(measure(relay, upstream, load))
+                    report.keep("fanout", name, count, found[name][-1])
+            _add(report, count, found["ours-asgi"], empty)
+            floor = f"{count} readers, by hand"
+            report.add(f"{floor}: core", median(found["floor"], "core"), "%")
+            report.add(f"{floor}: lag p99", median(found["floor"], "p99"), "ms")
 
 
 def _add(report: Report, count: int, found: list[Figures], empty: list[int]) -> None:
