@@ -15,6 +15,8 @@ SERVER = -1
 def pin(which: int) -> None:
     """Keep this process on one core, where the system lets us."""
     if sys.platform == "linux":
+        # Of all that there are: whoever started this process may have kept itself on one.
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[which]})
 
 
