@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -30,6 +30,17 @@ from deepseek_async.errors import (
     TotalTimeoutError,
 )
 from deepseek_async.gate import Gates, HeldPlaces, Slot
+from deepseek_async.observing import (
+    Answered,
+    CallAbout,
+    CallObserver,
+    Observing,
+    Outcome,
+    Watch,
+    is_logged,
+    observer_of,
+    outcome_of,
+)
 from deepseek_async.policy.clocks import Clocks
 from deepseek_async.policy.dialect import Dialect, beta_base_url
 from deepseek_async.policy.retry import may_retry, retry_delay
@@ -61,6 +72,12 @@ _NEVER = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 
 # Local servers are given keys such as "x", which stand in every other message by chance.
 _SHORTEST_SECRET = 6
+
+# Where answers of a model come from; of other calls only the log is told.
+_OPERATIONS: Final[Mapping[str, Literal["chat", "text_completion"]]] = {
+    "/chat/completions": "chat",
+    "/completions": "text_completion",
+}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +112,7 @@ class Caller:
         sessions: The connections.
         gates: How many calls may be under way.
         totals: What the answers have cost so far.
+        observing: Who is told of the calls.
     """
 
     def __init__(
@@ -103,11 +121,13 @@ class Caller:
         sessions: SessionManager,
         gates: Gates | HeldPlaces,
         totals: UsageTotals,
+        observing: Observing,
     ) -> None:
         self.settings = settings
         self.sessions = sessions
         self.gates = gates
         self.totals = totals
+        self.observing = observing
         key = settings.api_key
         self.authorization = _bearer(key) if isinstance(key, str) else None
         """Value of the ``Authorization`` header; None if a function is to be asked for the key."""
@@ -169,7 +189,29 @@ class Caller:
         retries = settings.max_retries
         if "max_retries" in options:
             retries = check_retries(options["max_retries"])
-        return Call(self, request, model, timeout, retries, streamed=streamed)
+        watch = None
+        # Spelled out, since it is all that a call costs that is told to nobody.
+        if self.observing.observer is not None or logger.isEnabledFor(logging.INFO):
+            watch = self._watch(method, path, request.url, model, streamed=streamed)
+        return Call(self, request, model, timeout, retries, watch, streamed=streamed)
+
+    def _watch(
+        self, method: str, path: str, url: str, model: str | None, *, streamed: bool
+    ) -> Watch | None:
+        """Return what gathers what is told of a call; None if it is told to nobody."""
+        operation = _OPERATIONS.get(path)
+        told: CallObserver | None = None
+        if operation is not None and (observer := self.observing.observer) is not None:
+            about = CallAbout(
+                operation=operation,
+                model=model or "",
+                url=url,
+                streamed=streamed,
+            )
+            told = observer_of(observer, about)
+        if told is None and not is_logged():
+            return None
+        return Watch(f"{operation} {model}" if operation else f"{method} {path}", told)
 
     def url(self, path: str, *, beta: bool) -> str:
         """Return where a request goes.
@@ -202,6 +244,7 @@ class Call:
         attempts: How many times the request has been sent.
         info: Status and headers of the last response, None before the first.
         sent_at: When it was first sent, by the loop's clock in seconds.
+        watch: Gathers what is told of the call; None if it is told to nobody.
     """
 
     def __init__(
@@ -211,9 +254,11 @@ class Call:
         model: str | None,
         timeouts: Timeouts,
         max_retries: int,
+        watch: Watch | None,
         *,
         streamed: bool,
     ) -> None:
+        self.watch = watch
         self._caller = caller
         self._request: HTTPRequest | None = request
         self._model = model
@@ -244,6 +289,8 @@ class Call:
             DeepSeekError: If it can't be, or was not within the retries.
         """
         self._clocks.start(asyncio.get_running_loop().time())
+        if self.watch is not None:
+            self.watch.begin(None if self._request is None else self._request.body)
         while True:
             try:
                 return await self._attempt()
@@ -277,6 +324,8 @@ class Call:
             if not self.attempts:
                 self.sent_at = asyncio.get_running_loop().time()
             self.attempts += 1
+            if self.watch is not None:
+                self.watch.sending()
             assert self._request is not None
             response = await self._caller.sessions.send(
                 self._request,
@@ -309,7 +358,12 @@ class Call:
         authorization = caller.authorization
         if authorization is None:
             authorization = await caller.ask_for_key()
-        return authorization, await caller.gates.acquire(self._model)
+        began = time.perf_counter()
+        try:
+            return authorization, await caller.gates.acquire(self._model)
+        finally:
+            if self.watch is not None:
+                self.watch.waited(time.perf_counter() - began)
 
     async def retry(self, error: DeepSeekError, *, answered: bool) -> None:
         """Wait until the request may be sent again.
@@ -337,6 +391,8 @@ class Call:
             "attempt %d failed: %s; retry %d of %d in %.2f s",
             self.attempts, error, self._retries, self._max_retries, delay,
         )  # fmt: skip
+        if self.watch is not None:
+            self.watch.retrying(error, self.attempts, delay)
         await self._sleep(delay, error)
 
     def record(self, model: str, usage: Usage | None, created: int) -> None:
@@ -390,18 +446,70 @@ class Call:
         Raises:
             DeepSeekError: If there is none within the retries.
         """
-        while True:
-            response = await self.open()
-            try:
-                body = await _read_body(response)
-                result = _decode(body, cls, response.info)
-            except DeepSeekError as exc:
-                await self.retry(exc, answered=True)
-                continue
-            result.attempts = self.attempts
-            if isinstance(result, ChatCompletion | Completion):
-                self.record(result.model, result.usage, result.created)
-            return Fetched(result, body)
+        try:
+            while True:
+                response = await self.open()
+                try:
+                    body = await _read_body(response)
+                    result = _decode(body, cls, response.info)
+                except DeepSeekError as exc:
+                    await self.retry(exc, answered=True)
+                    continue
+                result.attempts = self.attempts
+                if isinstance(result, ChatCompletion | Completion):
+                    self.record(result.model, result.usage, result.created)
+                break
+        except BaseException as exc:
+            if self.watch is not None:
+                self.tell_end(outcome_of(exc), exc, Answered())
+            raise
+        if self.watch is not None:
+            self._tell_answered(self.watch, result)
+        return Fetched(result, body)
+
+    def _tell_answered(self, watch: Watch, result: Result) -> None:
+        if isinstance(result, ChatCompletion | Completion):
+            reasons = (choice.finish_reason for choice in result.choices)
+            answered = Answered(
+                id=result.id,
+                model=result.model,
+                finish_reasons=tuple(reason for reason in reasons if reason is not None),
+                usage=result.usage,
+            )
+            kept = result if watch.wants_answer else None
+            self.tell_end("answered", None, answered, kept)
+        else:
+            self.tell_end("answered", None, Answered())
+
+    def tell_end(
+        self,
+        outcome: Outcome,
+        error: BaseException | None,
+        answered: Answered,
+        answer: ChatCompletion | Completion | None = None,
+        *,
+        in_finalizer: bool = False,
+    ) -> None:
+        """Tell whoever watches that the call has come to its end; only the first is told.
+
+        Args:
+            outcome: How it ended.
+            error: What it failed with.
+            answered: What came of the answer.
+            answer: The answer, if it is wanted and there is any.
+            in_finalizer: Whether a finalizer tells it.
+        """
+        assert self.watch is not None
+        self.watch.end(
+            outcome,
+            error,
+            status=None if self.info is None else self.info.status,
+            request_id=None if self.info is None else self.info.request_id,
+            attempts=self.attempts,
+            answered=answered,
+            answer=answer,
+            in_finalizer=in_finalizer,
+        )
 
 
 class Fetched(NamedTuple, Generic[R]):

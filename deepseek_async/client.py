@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
+    ClassVar,
     Literal,
     Never,
     Self,
@@ -37,6 +38,7 @@ from deepseek_async.checks import (
 from deepseek_async.environment import descriptor_limit
 from deepseek_async.errors import PreflightError
 from deepseek_async.gate import Gates, HeldPlaces
+from deepseek_async.observing import Observer, Observing
 from deepseek_async.policy.dialect import (
     CONCURRENCY_CEILINGS,
     DEFAULT_BASE_URL,
@@ -51,10 +53,13 @@ from deepseek_async.totals import UsageTotals
 from deepseek_async.types.options import Timeouts
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from aiohttp import ClientSession
 
     from deepseek_async.batch.engine import Services
     from deepseek_async.batch.job import BatchJob
+    from deepseek_async.batch.leases import LeaseLimiter
     from deepseek_async.batch.records import BatchRequest
     from deepseek_async.batch.report import BatchProgress
     from deepseek_async.batch.source import Requests
@@ -151,6 +156,9 @@ class AsyncDeepSeek:
         PreflightError: If an option can't be meant.
     """
 
+    #: Is told of the calls of clients that are made from now on; see :attr:`observer`.
+    default_observer: ClassVar[Observer | None] = None
+
     def __init__(
         self,
         api_key: ApiKey | None = None,
@@ -202,7 +210,8 @@ class AsyncDeepSeek:
         )
         sessions = SessionManager(session=session, proxy=proxy, ssl=ssl, trust_env=trust_env)
         gates = _gates(settings, max_concurrency)
-        self._put_together(settings, sessions, gates, UsageTotals(), owner=True)
+        observing = Observing(self.default_observer)
+        self._put_together(settings, sessions, gates, UsageTotals(), observing, owner=True)
 
     def _put_together(
         self,
@@ -210,6 +219,7 @@ class AsyncDeepSeek:
         sessions: SessionManager,
         gates: Gates,
         totals: UsageTotals,
+        observing: Observing,
         *,
         owner: bool,
     ) -> None:
@@ -219,7 +229,8 @@ class AsyncDeepSeek:
         self._owner = owner
         #: Tokens and cost of all answers by model, those of the client's copies included.
         self.usage = totals
-        caller = Caller(settings, sessions, gates, totals)
+        self._observing = observing
+        caller = Caller(settings, sessions, gates, totals, observing)
         self.chat = Chat(caller)
         self.completions = Completions(caller)
         self.models = Models(caller)
@@ -244,6 +255,19 @@ class AsyncDeepSeek:
     def max_retries(self) -> int:
         """How many further attempts after the first."""
         return self._settings.max_retries
+
+    @property
+    def observer(self) -> Observer | None:
+        """Who is told of the calls, and of those of the client's copies; None for nobody.
+
+        May be set at any time, and counts for the calls that are made from then on. Shared with
+        the copies, those made before included.
+        """
+        return self._observing.observer
+
+    @observer.setter
+    def observer(self, observer: Observer | None) -> None:
+        self._observing.observer = observer
 
     def with_options(self, **options: Unpack[_Copied]) -> "AsyncDeepSeek":
         """Return a copy with other options, which shares connections and concurrency limit.
@@ -295,7 +319,7 @@ class AsyncDeepSeek:
         if "max_concurrency" in options:
             gates = _gates(changed, options["max_concurrency"])
         copy = cast("AsyncDeepSeek", object.__new__(type(self)))
-        copy._put_together(changed, self._sessions, gates, self.usage, owner=False)
+        copy._put_together(changed, self._sessions, gates, self.usage, self._observing, owner=False)
         return copy
 
     def batch(
@@ -451,6 +475,26 @@ class AsyncDeepSeek:
         )
         return await gather(self._services(), bodies, options, return_exceptions=return_exceptions)
 
+    def limited_by(self, limiter: "LeaseLimiter") -> "AbstractAsyncContextManager[object]":
+        """Share a limit with other processes, for as long as the context is entered.
+
+        The limiter says again and again how many requests to each model this client may have under
+        way, those of its copies and its batches included; what is beyond that waits, first come,
+        first served. The client's own limit counts as well. Enter it in the process that makes the
+        calls, as in a web application's lifespan; several event loops share one.
+
+        Args:
+            limiter: Divides the limit: :class:`~deepseek_async.batch.Leases` in one process, a
+                ``RedisLimiter`` over several.
+
+        Raises:
+            RuntimeError: When it is entered, if another one is entered already.
+        """
+        # Here, since most programs are one process.
+        from deepseek_async.batch.sharing import Sharing
+
+        return Sharing(self._gates, limiter)
+
     def _services(self) -> "Services":
         """Return what a job needs of the client."""
         from deepseek_async.batch.engine import Services
@@ -460,7 +504,7 @@ class AsyncDeepSeek:
         settings = msgspec.structs.replace(
             self._settings, max_retries=0, api_key=telling(self._settings.api_key)
         )
-        caller = Caller(settings, self._sessions, HeldPlaces(), self.usage)
+        caller = Caller(settings, self._sessions, HeldPlaces(), self.usage, self._observing)
         return Services(
             chat=ChatCompletions(caller),
             fim=Completions(caller),

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from deepseek_async.errors import ConcurrencyLimitError
 from deepseek_async.lanes import Lane, Lanes
@@ -84,13 +85,47 @@ class Gate:
         self.on_return: Callable[[], None] | None = None
         """Is told of slots that nobody waited for; may be called by finalizers."""
 
+        self.on_wait: Callable[[], None] | None = None
+        """Is told of tasks that have to wait, in the thread of each."""
+
         self.active = 0
         """How many slots are taken."""
+
+        self.rejected = 0
+        """How many requests the server refused for want of room (429)."""
+
+        self.stated: int | None = None
+        """The limit that it stated in the last of these."""
+
+        self._shared: int | None = None
+
+    def limit_to(self, most: int | None) -> None:
+        """Hand out no more than ``most`` slots, from now on; None: as many as there are."""
+        with self._lock:
+            self._shared = most
+            self._grant()
+        self._hand_on()
+        if self.on_return is not None:
+            self.on_return()
+
+    def waiting(self) -> int:
+        """Return how many wait for a slot."""
+        with self._lock:
+            count = sum(not waiter.gone for waiter in self._waiters)
+        self._hand_on()
+        return count
+
+    def refused(self, stated: int | None) -> None:
+        """Take note that the server had no room for a request."""
+        with self._lock:
+            self.rejected += 1
+            self.stated = stated
+        self._hand_on()
 
     def acquire_now(self) -> bool:
         """Take a slot if one is free and nobody waits for it; tells whether that was so."""
         with self._lock:
-            taken = not self._waiters and self.active < self._limit()
+            taken = not self._waiters and self._has_slot()
             if taken:
                 self.active += 1
         if self._returned:
@@ -102,7 +137,7 @@ class Gate:
         with self._lock:
             while self._waiters and self._waiters[0].gone:
                 self._waiters.popleft()
-            taken = not self._waiters and self.active < most
+            taken = not self._waiters and self.active < most and self._is_allowed()
             if taken:
                 self.active += 1
         if self._returned:
@@ -113,7 +148,7 @@ class Gate:
         """Take a slot, after those who came before."""
         waiter = None
         with self._lock:
-            if not self._waiters and self.active < self._limit():
+            if not self._waiters and self._has_slot():
                 self.active += 1
             else:
                 waiter = _Waiter(asyncio.get_running_loop())
@@ -123,6 +158,8 @@ class Gate:
         self._hand_on()
         if waiter is None:
             return
+        if self.on_wait is not None:
+            self.on_wait()
         try:
             while not await waiter.wait(self._recheck):
                 # A lowered limit rises with time, which nobody is told of.
@@ -159,12 +196,18 @@ class Gate:
 
     def _grant(self) -> None:
         waiters = self._waiters
-        while waiters and (waiters[0].gone or self.active < self._limit()):
+        while waiters and (waiters[0].gone or self._has_slot()):
             waiter = waiters.popleft()
             if waiter.grant():
                 self.active += 1
                 if not waiter.wake():
                     self.active -= 1
+
+    def _has_slot(self) -> bool:
+        return self.active < self._limit() and self._is_allowed()
+
+    def _is_allowed(self) -> bool:
+        return self._shared is None or self.active < self._shared
 
 
 class Slot:
@@ -187,6 +230,7 @@ class Slot:
 
         The place may have been given back already: it is with the end of the error's body.
         """
+        self._gate.refused(error.limit)
         if self._limit is not None:
             active = self._gate.active + (not self._held)
             self._limit.refused(time.monotonic(), active, error.limit)
@@ -203,6 +247,20 @@ class Slot:
 
     def __del__(self) -> None:
         self.release()
+
+
+class Load(NamedTuple):
+    """What is to be done for one model: for the one that has most of it, if there are several."""
+
+    in_flight: int
+    wanted: int
+    """How many requests could be under way: these, those that wait, and what jobs would send."""
+
+    rejected: int
+    """Requests to all models that the server refused for want of room (429)."""
+
+    stated_limit: int | None
+    """The lowest limit that it stated in the last of these, for whichever model."""
 
 
 class Gates:
@@ -232,6 +290,45 @@ class Gates:
         if isinstance(self._max_concurrency, int):
             self._most = min(self._max_concurrency, self._hard_limit)
         self._all = Gate(lambda: self._most)
+        # Of other processes' making, whose share is not this one's.
+        self._shared: int | None = None
+        self._on_wait: Callable[[], None] | None = None
+
+    def limit_to(self, most: int | None, on_wait: Callable[[], None] | None = None) -> None:
+        """Let no more than ``most`` requests to each model be under way, from now on.
+
+        Args:
+            most: How many; None: only the client's own limit counts.
+            on_wait: Is told, in any thread, when a call has to wait.
+        """
+        self._for(None)
+        self._shared = most
+        self._on_wait = on_wait
+        for gate in [self._all, *list(self._by_model.values())]:
+            gate.on_wait = on_wait
+            gate.limit_to(most)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether :meth:`limit_to` limits them."""
+        self._for(None)
+        return self._shared is not None
+
+    def load(self) -> Load:
+        """Return what is under way, and what is to be done."""
+        self._for(None)
+        gates = [self._all, *list(self._by_model.values())]
+        wanted = {id(gate): gate.active + gate.waiting() for gate in gates}
+        for model, lanes in list(self._lanes.items()):
+            gate, _ = self._for(model)
+            wanted[id(gate)] = max(wanted[id(gate)], lanes.wanted())
+        stated = [gate.stated for gate in gates if gate.stated is not None]
+        return Load(
+            in_flight=max(gate.active for gate in gates),
+            wanted=max(wanted.values()),
+            rejected=sum(gate.rejected for gate in gates),
+            stated_limit=min(stated, default=None),
+        )
 
     def acquire_now(self, model: str | None) -> Slot | None:
         """Return a place for a request to ``model``, None if there is none at the moment."""
@@ -296,6 +393,8 @@ class Gates:
             gate = self._by_model.setdefault(
                 model, Gate(lambda: limit.limit(time.monotonic()), recheck=RECOVERY / 10)
             )
+            gate.on_wait = self._on_wait
+            gate.limit_to(self._shared)
         return gate
 
 

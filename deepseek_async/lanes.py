@@ -222,6 +222,13 @@ class Lanes:
         # Wakes whoever comes next.
         self._gate.release()
 
+    def wanted(self) -> int:
+        """Return how many requests there would be under way if nobody else had a say."""
+        with self._lock:
+            if any(lane.waiting for lane in self._lanes):
+                return max(self.control.in_flight, int(self.control.limit))
+            return self.control.in_flight
+
     def tick(self) -> None:
         """Let time have its effect; see :meth:`Lane.tick`."""
         self.bury()

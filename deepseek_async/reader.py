@@ -17,11 +17,13 @@ from deepseek_async.errors import (
     StreamError,
     StreamInterruptedError,
 )
+from deepseek_async.observing import Answered, Outcome, outcome_of
 from deepseek_async.policy.continuation import Continuation
 from deepseek_async.response import HTTPResponse
 from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk, Segment
+from deepseek_async.types.fim import Completion
 from deepseek_async.types.http import ResponseInfo
-from deepseek_async.wire.accumulate import C, R, StreamFormat
+from deepseek_async.wire.accumulate import Accumulator, C, R, StreamFormat
 from deepseek_async.wire.chunks import ChunkDecoder
 from deepseek_async.wire.stream_end import MAX_STRAY, failure_of, interrupted_by
 
@@ -68,6 +70,10 @@ class ChunkReader(Generic[C, R]):
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Timeout] | None = None
         self._ended = False
         self._has_data = False
+        # Whether anything more is to be seen in the chunks than that there are some.
+        self._looks = True
+        # The whole answer, what is not delivered yet included, for an observer that wants it.
+        self._shadow: Accumulator[C, R] | None = None
         # What answered the segment before, as long as nothing has answered this one.
         self._answered_before: ResponseInfo | None = None
         self._error: DeepSeekError | None = None
@@ -75,6 +81,8 @@ class ChunkReader(Generic[C, R]):
         self._block: list[C] = []
         self._added = 0
         self.accumulator = stream_format.accumulator(accumulate)
+        if call.watch is not None and call.watch.wants_answer:
+            self._shadow = stream_format.accumulator(True)
         self.chunks = iter(self._block)
         self.on_block: Callable[[bytes], None] | None = None
         """Sees every block of bytes before it is decoded."""
@@ -86,6 +94,8 @@ class ChunkReader(Generic[C, R]):
         """Whether :meth:`read` ends when only keep-alives came."""
 
     def __del__(self) -> None:
+        if self._call.watch is not None:
+            self._tell_end("left", None, in_finalizer=True)
         # What was dropped half-way has its price as well.
         self._record()
 
@@ -202,7 +212,7 @@ class ChunkReader(Generic[C, R]):
                 comments = decoder.comments
                 if chunks := decoder.feed(block):
                     response.event_came()
-                    if not self._has_data or self._continuation is not None:
+                    if self._looks:
                         self._look_at(chunks)
                     self._last = self._block = chunks
                     self.chunks = iter(chunks)
@@ -228,18 +238,27 @@ class ChunkReader(Generic[C, R]):
         """Take note of what chunks mean for an answer that breaks off."""
         if not self._has_data:
             self._has_data = any(map(self._format.carries_data, chunks))
+            if self._has_data and self._call.watch is not None:
+                self._call.watch.chunk_came(was_queued=self._decoder.queued_comments > 0)
             if self._has_data and self._continuation is None:
                 self._call.forget_request()
         if self._continuation is not None:
             self._continuation.pass_on(
                 cast("list[ChatCompletionChunk]", chunks), has_data=self._has_data
             )
+        if self._shadow is not None:
+            self._shadow.add(chunks)
+        self._looks = (
+            not self._has_data or self._continuation is not None or self._shadow is not None
+        )
 
     def _fail(self, exc: BaseException) -> None:
         """Close the connection, and let every further read fail: cancelled ones, too."""
         # A copy: the original's traceback refers to this reader, and would keep it alive until
         # the garbage collector finds the cycle.
         self._error = copy.copy(exc) if isinstance(exc, DeepSeekError) else self._closed_error()
+        if self._call.watch is not None:
+            self._tell_end(outcome_of(exc), exc)
         self._record()
         if self._response is not None:
             self._response.close()
@@ -249,6 +268,8 @@ class ChunkReader(Generic[C, R]):
         self.add_delivered()
         if not self.finished:
             self._error = self._closed_error()
+            if self._call.watch is not None:
+                self._tell_end("left", None)
             self._record()
             if (waiting := self._waiting) is not None:
                 # Another task is about to send a request that nobody wants any more.
@@ -327,6 +348,8 @@ class ChunkReader(Generic[C, R]):
 
     def _complete(self) -> None:
         self._ended = True
+        if self._call.watch is not None:
+            self._tell_end("answered", None)
         self._record()
         assert self._response is not None
         self._response.finish()
@@ -341,6 +364,37 @@ class ChunkReader(Generic[C, R]):
             if self._continuation is not None:
                 usage = self._continuation.usage
             self._call.record(last[-1].model, usage, last[-1].created)
+
+    def _tell_end(
+        self, outcome: Outcome, error: BaseException | None, *, in_finalizer: bool = False
+    ) -> None:
+        """Tell whoever watches the call that it has come to its end.
+
+        The last chunks may not be delivered yet, nor added up. They are all the same part of it.
+        """
+        watch, accumulator = self._call.watch, self.accumulator
+        if watch is None or not watch.is_open:
+            return
+        rest = self._block[self._added :]
+        last = self._last
+        usages = (chunk.usage for chunk in reversed(last) if chunk.usage is not None)
+        reason = next(filter(None, map(_finish_reason_of, reversed(last))), None)
+        reason = reason or accumulator.finish_reason
+        shadow = self._shadow
+        answer = shadow.build() if shadow is not None and shadow.chunks else None
+        self._call.tell_end(
+            outcome,
+            error,
+            Answered(
+                id=last[-1].id if last else "",
+                model=last[-1].model if last else "",
+                finish_reasons=() if reason is None else (reason,),
+                usage=next(usages, accumulator.usage),
+                chunks=accumulator.chunks + len(rest),
+            ),
+            cast("ChatCompletion | Completion | None", answer),
+            in_finalizer=in_finalizer,
+        )
 
     async def _recover(self, error: DeepSeekError) -> bool:
         """Send the request again, or one that goes on with the answer.
@@ -382,6 +436,8 @@ class ChunkReader(Generic[C, R]):
             self._continuation.begin_anew()
         if not self.ended_segments:
             self.accumulator = self._format.accumulator(self._accumulate)
+            if self._shadow is not None:
+                self._shadow = self._format.accumulator(True)
         await self._open_again()
         return True
 
@@ -501,6 +557,14 @@ class ChunkReader(Generic[C, R]):
             attempts=self._call.attempts,
             partial=self.partial(),
         )
+
+
+def _finish_reason_of(chunk: ChatCompletionChunk | Completion) -> str | None:
+    """Return why the first answer ended; None if the chunk doesn't say."""
+    for choice in chunk.choices:
+        if choice.index == 0:
+            return choice.finish_reason
+    return None
 
 
 def _read_by_another_task() -> RuntimeError:

@@ -12,6 +12,7 @@ from deepseek_async.batch.records import BatchRequest
 from deepseek_async.batch.report import BatchItem, BatchProgress, BatchReport
 from deepseek_async.batch.results import BatchResult, read_results
 from deepseek_async.batch.shard import ShardSettings, run_shard
+from deepseek_async.batch.shard_parts import ShardPart, split_requests
 from deepseek_async.batch.shard_report import ShardReport
 from deepseek_async.policy.adaptive import AdaptiveLimit, Outcome
 from deepseek_async.types.batch import BatchSample, Budget
@@ -31,10 +32,12 @@ __all__ = [
     "Leases",
     "MergeReport",
     "Outcome",
+    "ShardPart",
     "ShardReport",
     "ShardSettings",
     "Stats",
     "merge_shards",
     "read_results",
     "run_shard",
+    "split_requests",
 ]

@@ -135,7 +135,9 @@ class LeaseTable:
         lease.until = now + self.ttl
         total = self.total(now)
         others = sum(each.held for each in self._leases.values() if each is not lease)
-        lease.granted = max(0, min(self._share(lease, total), total - others))
+        # Who has that much already takes it from nobody, even if all together have too much.
+        free = max(0, total - others, stats.permits)
+        lease.granted = min(self._share(lease, total), free)
         # It may have sent more before it hears of this, and its requests don't end at once.
         lease.held = max(lease.granted, stats.permits, stats.in_flight)
         return lease.granted

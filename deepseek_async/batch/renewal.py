@@ -1,16 +1,14 @@
-"""The worker's side of a lease: asks for permits, and holds a job to them."""
+"""The worker's side of a lease: asks for permits, and holds a job or a client to them."""
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Awaitable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from deepseek_async.batch.leases import LeaseLimiter, Stats
-
-if TYPE_CHECKING:
-    from deepseek_async.batch.job import BatchJob
 
 logger = logging.getLogger("deepseek_async")
 
@@ -19,44 +17,116 @@ T = TypeVar("T")
 # Renewals in the lifetime of a permit: two may fail.
 _RENEWALS = 3
 
-# The same while permits are on their way from one worker to another.
-_QUICK_RENEWALS = 12
+# The same while permits are on their way from one worker to another, or a job grows into them.
+_QUICK_RENEWALS = 24
 
-# How many to ask for beyond what the job would send now. Its limit grows by half in a second.
-_GROWTH = 1.5
-_HEADROOM = 16
+# How many to ask for beyond what the job would send now. While its answers are quick, its limit
+# doubles between two renewals.
+_GROWTH = 2.0
+_HEADROOM = 32
+
+# Who waits for more than it was known to want asks at once, but not oftener than so many times.
+_HURRIED_RENEWALS = 60
 
 # What a worker allows itself that has heard nothing for so long that its permits have ended.
 _WITHOUT_LEASE = 1
 
 
+class Standing(Protocol):
+    """Where a holder stands: a :class:`BatchProgress`, or what a client says of its calls."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """How many there may be."""
+        ...
+
+    @property
+    def read(self) -> int:
+        """How many items have been begun or wait."""
+        ...
+
+    @property
+    def finished(self) -> int:
+        """How many are over."""
+        ...
+
+    @property
+    def succeeded(self) -> int:
+        """How many were answered."""
+        ...
+
+    @property
+    def failed(self) -> int:
+        """How many failed for good."""
+        ...
+
+    @property
+    def rejected(self) -> int:
+        """How many requests were refused for want of room (429)."""
+        ...
+
+    @property
+    def paused(self) -> str | None:
+        """Why nothing is sent at the moment; None if something is."""
+        ...
+
+
+class Holder(Protocol):
+    """Who holds permits: a :class:`BatchJob`, or the calls of a client."""
+
+    @property
+    def stated_limit(self) -> int | None:
+        """How many requests the server said there may be when it last refused one (429)."""
+        ...
+
+    def limit_to(self, most: int) -> None:
+        """Have no more than ``most`` requests under way, from now on."""
+        ...
+
+    def progress(self) -> Standing:
+        """Return where it stands."""
+        ...
+
+
 class Renewal:
-    """Keeps the permits of a job while it runs, and gives them back.
+    """Keeps the permits of a holder while it runs, and gives them back.
 
     A limiter that can't be reached stops nothing: the last permits hold until their end, and one
     request at a time is sent from then on.
 
     Args:
-        job: The job, not yet begun.
+        holder: A job that has not begun, or the calls of a client.
         limiter: Hands out the permits.
         worker: The name to ask under, unlike that of any other worker.
+        headroom: How many permits to ask for beyond what is known to be needed.
     """
 
-    def __init__(self, job: "BatchJob", limiter: LeaseLimiter, worker: str) -> None:
-        self._job = job
+    def __init__(
+        self, holder: Holder, limiter: LeaseLimiter, worker: str, *, headroom: int = _HEADROOM
+    ) -> None:
+        self._holder = holder
         self._limiter = limiter
         self._worker = worker
+        self._headroom = headroom
         self._ttl = limiter.ttl
         self._permits = 0
-        self._until = -math.inf
+        self._wanted = 0
+        self._asked_at = self._until = -math.inf
         self._rejected = 0
         self._is_moving = True
         self._has_warned = False
-        self._stopping = asyncio.Event()
+        self._is_stopping = False
+        self._woken = asyncio.Event()
+        self._hurrying: asyncio.TimerHandle | None = None
         self._keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._job.limit_to(0)
+        self._holder.limit_to(0)
         try:
             await self._renew()
         except BaseException:
@@ -74,10 +144,21 @@ class Renewal:
     ) -> None:
         await _shielded(self._end())
 
+    def hurry(self) -> None:
+        """Ask for more soon: something waits.
+
+        Of no effect where it was known that there would be something to wait, and how much.
+        """
+        if self._hurrying is None and self._permits >= self._wanted:
+            soon = self._asked_at + self._ttl / _HURRIED_RENEWALS
+            self._hurrying = asyncio.get_running_loop().call_at(soon, self._woken.set)
+
     async def _end(self) -> None:
         try:
             # Not cancelled: a renewal that is under way must not arrive behind the drop.
-            self._stopping.set()
+            self._is_stopping = True
+            self._woken.set()
+            self._hurry_no_more()
             if self._keeping is not None:
                 await self._keeping
         finally:
@@ -96,17 +177,17 @@ class Renewal:
         return min(pause, left) if left > 0 else pause
 
     async def _is_stopped_within(self, seconds: float) -> bool:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return False
-        return True
+                await self._woken.wait()
+        self._woken.clear()
+        return self._is_stopping
 
     async def _renew(self) -> None:
-        asked_at = _now()
+        self._hurry_no_more()
+        asked_at = self._asked_at = _now()
         left = self._until - asked_at
-        progress = self._job.progress()
+        progress = self._holder.progress()
         rejected = progress.rejected - self._rejected
         stats = Stats(
             in_flight=progress.in_flight,
@@ -115,13 +196,14 @@ class Renewal:
             done=progress.succeeded,
             failed=progress.failed,
             rejected=rejected,
-            stated_limit=self._job.stated_limit if rejected else None,
+            stated_limit=self._holder.stated_limit if rejected else None,
         )
         patience = self._ttl / _RENEWALS
         if left > 0:
             patience = min(patience, left)
         try:
-            renewal = self._limiter.renew(self._worker, self._want(), stats)
+            self._wanted = self._want()
+            renewal = self._limiter.renew(self._worker, self._wanted, stats)
             permits = max(0, int(await _within(patience, renewal)))
         except Exception as exc:
             # Whatever it is made of: a worker that ends would lose more than the limit.
@@ -130,15 +212,19 @@ class Renewal:
         # The limiter began to count later than that.
         self._until = asked_at + self._ttl
         self._rejected = progress.rejected
-        self._is_moving = not permits or permits < max(self._permits, progress.in_flight)
+        # At its beginning a job doubles what it sends within a fraction of a second.
+        is_growing = progress.limit >= self._permits < permits
+        self._is_moving = (
+            not permits or is_growing or permits < max(self._permits, progress.in_flight)
+        )
         self._permit(permits)
 
     def _want(self) -> int:
-        """Return how many requests the job could have under way until the next renewal."""
-        progress = self._job.progress()
+        """Return how many requests there could be under way until the next renewal."""
+        progress = self._holder.progress()
         if progress.paused is not None:
             return 1
-        want = math.ceil(progress.limit * _GROWTH) + _HEADROOM
+        want = math.ceil(progress.limit * _GROWTH) + self._headroom
         if progress.read:
             want = min(want, progress.read - progress.finished)
         return max(1, want)
@@ -161,7 +247,12 @@ class Renewal:
 
     def _permit(self, permits: int) -> None:
         self._permits = permits
-        self._job.limit_to(permits)
+        self._holder.limit_to(permits)
+
+    def _hurry_no_more(self) -> None:
+        if self._hurrying is not None:
+            self._hurrying.cancel()
+            self._hurrying = None
 
     async def _drop(self) -> None:
         try:

@@ -126,8 +126,9 @@ async def run_shard(
     settings: ShardSettings,
     limiter: LeaseLimiter | None = None,
     resume: bool = True,
+    client: AsyncDeepSeek | None = None,
 ) -> ShardReport:
-    """Run one shard with a client of its own, and return what it did.
+    """Run one shard, and return what it did.
 
     Run again, it goes on where it ended, whatever ended it: by itself a shard loses nothing and has
     no result twice. Those requests are paid again that were under way when its process was killed,
@@ -144,6 +145,9 @@ async def run_shard(
             counts requests to one model; with several models, the same number holds for each.
             None: each shard finds the limit by trying, as ``client.batch`` does.
         resume: False: refuse to run if the shard has been begun before.
+        client: An open one with the options of the settings, which stays open: what it has found
+            out about the server's limit, one shard after the other begins with. None: the shard has
+            one of its own.
 
     Raises:
         PreflightError: If an option can't be meant, or there is no key.
@@ -155,7 +159,9 @@ async def run_shard(
     path = shard_path(directory, shard_id)
     await anyio.to_thread.run_sync(_prepare, path, resume)
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    client = AsyncDeepSeek(**settings.of_client())
+    own = None if client is not None else AsyncDeepSeek(**settings.of_client())
+    client = client or own
+    assert client is not None
     job = client.batch(source, out=path, **settings.of_job())
     async with AsyncExitStack() as stack:
         # Given back last, when nothing is under way any more.
@@ -163,7 +169,8 @@ async def run_shard(
             # A shard that is run again is another worker: what the killed one sent still counts.
             name = f"{path.stem}@{worker}/{secrets.token_hex(4)}"
             await stack.enter_async_context(Renewal(job, limiter, name))
-        await stack.enter_async_context(client)
+        if own is not None:
+            await stack.enter_async_context(own)
         await stack.enter_async_context(job)
         await anyio.to_thread.run_sync(forget_report, path)
         report = ShardReport.of(await job.run(), path.stem, path, worker)

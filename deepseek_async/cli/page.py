@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import threading
 import webbrowser
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -55,8 +56,11 @@ async def serve_page(
             async with server:
                 _introduce(screen, server.url, connection, target, keyless=keyless)
                 if options.open:
-                    # In a thread: some browsers only return when they are closed again.
-                    await asyncio.to_thread(webbrowser.open, server.url)
+                    # In a thread that nobody waits for: some browsers only return when they are
+                    # closed again, and the server must end before that.
+                    threading.Thread(
+                        target=webbrowser.open, args=(server.url,), daemon=True
+                    ).start()
                 await ended.wait()
 
 

@@ -34,6 +34,12 @@ class LogReplacedError(LiveError):
     """The log in the store is another run's by now, or is closed: nothing can be added to it."""
 
 
+class LogForgottenError(LiveError):
+    """The store has no such log, or not any more: it has to be told from its beginning."""
+
+    retryable = True
+
+
 class RunLostError(LiveError):
     """The process that reads the upstream gave no sign of life."""
 

@@ -13,7 +13,12 @@ from deepseek_async.errors import (
     RateLimitError,
     StreamError,
 )
-from deepseek_async.live.errors import LiveStoreError, RunLostError
+from deepseek_async.live.errors import (
+    LiveClosedError,
+    LiveFullError,
+    LiveStoreError,
+    RunLostError,
+)
 from deepseek_async.live.events import FailedEvent
 
 #: What went wrong, and what may be said of it to whoever asked: an exception's own text may tell
@@ -34,6 +39,8 @@ FAILURES = {
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (RunLostError, "lost"),
     (LiveStoreError, "lost"),
+    (LiveFullError, "busy"),
+    (LiveClosedError, "busy"),
     (AuthenticationError, "refused"),
     (InsufficientBalanceError, "refused"),
     (PermissionDeniedError, "refused"),
@@ -51,4 +58,12 @@ def failure_of(exc: BaseException) -> FailedEvent:
     """Return the event that tells of an exception."""
     kind = next((kind for cls, kind in _KINDS if isinstance(exc, cls)), "error")
     retryable = isinstance(exc, DeepSeekError) and exc.retryable
-    return FailedEvent(kind, str(exc) or type(exc).__name__, retryable)
+    return FailedEvent(kind, _text_of(exc), retryable)
+
+
+def _text_of(exc: BaseException) -> str:
+    """Return an exception's text; its type where it has none, or fails to tell it."""
+    try:
+        return str(exc) or type(exc).__name__
+    except Exception:  # The application's own code.
+        return type(exc).__name__

@@ -224,7 +224,9 @@ class Feed:
         epoch, _, position = after.partition(".")
         if epoch != self.epoch or not position.isdecimal() or len(position) > 18:
             return None
-        return int(position) if int(position) <= self.told else None
+        number = int(position)
+        # As it was sent: whoever has had everything is known by the text of its cursor.
+        return number if number <= self.told and str(number) == position else None
 
     def _after(self, position: int) -> Batch:
         """Return what follows a position; the same object for all who are equally far."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from deepseek_async.live.errors import LogReplacedError
+from deepseek_async.live.errors import LogForgottenError, LogReplacedError
 from deepseek_async.live.feed import Feed
 from deepseek_async.live.reading import Reading
 from deepseek_async.live.records import encoded, read_flags
@@ -124,18 +124,23 @@ class Keeper:
         pause = 1 / _APPENDS_A_SECOND
         while not self._is_given_up():
             kept = True
-            if position < feed.told:
-                told, has_ended = feed.told, feed.ended
-                if kept := await self._append(position, told):
-                    position = told
-                    if has_ended:
-                        await self._close()
-                        return
-            elif feed.queued is not None and feed.queued is not moment:
-                moment = feed.queued
-                kept = await self._append(position, position)
-            elif not await reading.news():
-                kept = await self._append(position, position)
+            try:
+                if position < feed.told:
+                    told, has_ended = feed.told, feed.ended
+                    if kept := await self._append(position, told):
+                        position = told
+                        if has_ended:
+                            await self._close()
+                            return
+                elif feed.queued is not None and feed.queued is not moment:
+                    moment = feed.queued
+                    kept = await self._append(position, position)
+                elif not await reading.news():
+                    kept = await self._append(position, position)
+            except LogForgottenError:
+                # From here on it is told again.
+                position = 0
+                kept = await self._append(0, 0)
             pause = 1 / _APPENDS_A_SECOND if kept else min(pause * 2, _LONGEST_PAUSE)
             await asyncio.sleep(pause)
         self._warn("the store did not take the end of the run; readers elsewhere lose it")
@@ -166,7 +171,7 @@ class Keeper:
         try:
             async with asyncio.timeout(PATIENCE):
                 await call
-        except LogReplacedError:
+        except (LogForgottenError, LogReplacedError):
             raise
         except Exception as exc:  # A store's errors are of all kinds.
             if self._failed_at is None:

@@ -12,7 +12,13 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from deepseek_async import ArgumentsDeltaEvent, ContentDeltaEvent, ReasoningDeltaEvent
+from deepseek_async import (
+    ArgumentsDeltaEvent,
+    ContentDeltaEvent,
+    ContentDoneEvent,
+    ReasoningDeltaEvent,
+    ReasoningDoneEvent,
+)
 from deepseek_async.live.events import LiveEvent
 
 # How many events are kept as they came before the oldest half of them is joined. Readers that
@@ -20,6 +26,9 @@ from deepseek_async.live.events import LiveEvent
 _LOOSE = 512
 # Bytes that an event takes beside its text.
 _EVENT = 64
+
+# They hold a text that was told before.
+_DONE = (ContentDoneEvent, ReasoningDoneEvent)
 
 Delta = ContentDeltaEvent | ReasoningDeltaEvent | ArgumentsDeltaEvent
 
@@ -48,6 +57,7 @@ class Log:
 
     __slots__ = (
         "_events",
+        "_last",
         "_max_raw",
         "_raw",
         "_raw_from",
@@ -63,6 +73,8 @@ class Log:
         self.end = 0
         self.size = 0
         self._events: list[LiveEvent | _Packed] = []
+        # What the last event can be joined with.
+        self._last: object = None
         self._starts = array("Q")
         # How many of the first events have been joined already.
         self._settled = 0
@@ -95,7 +107,13 @@ class Log:
             places = len(text) or (1 if kind is ArgumentsDeltaEvent else 0)
             if not places:
                 return
+            of = _kind_of(event)  # type: ignore[arg-type]  # see kind
+            if of is None or of != self._last:
+                # It is joined with nothing: many of these are more than their texts.
+                size += _EVENT
+            self._last = of
         else:
+            self._last = None
             places = 1
             try:
                 size = len(msgspec.json.encode(event))
@@ -103,7 +121,7 @@ class Log:
                 self.append(_encodable(event))
                 return
             # Done events hold a text that is kept anyway; what is left is small, or rare.
-            size = _EVENT if hasattr(event, "text") else _EVENT + size
+            size = _EVENT if isinstance(event, _DONE) else _EVENT + size
         self._events.append(event)
         self._starts.append(self.end)
         self.end += places

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 
-from deepseek_async.live.errors import LiveFullError, LogReplacedError
+from deepseek_async.live.errors import LiveFullError, LogForgottenError, LogReplacedError
 
 # Bytes that a record takes beside its data.
 _RECORD = 150
@@ -84,14 +84,17 @@ class MemoryLogStore:
 
         Raises:
             LogReplacedError: If the log has another epoch by now, or was closed.
+            LogForgottenError: If there is no such log, and this is not its first record.
             LiveFullError: If it would have more than ``max_bytes``, or there are too many logs.
         """
         now = self._expire()
         epoch, _, number = cursor.rpartition(".")
         position = int(number)
         log = self._logs.get(run)
-        if log is None or (log.epoch != epoch and position == 0):
+        if position == 0 and (log is None or log.epoch != epoch):
             log = self._begin(run, epoch)
+        if log is None:
+            raise LogForgottenError(f"there is no log of {run!r}, or not any more")
         if log.epoch != epoch or log.closed:
             raise LogReplacedError(f"the log of {run!r} is closed, or another one's by now")
         size = len(data) + _RECORD

@@ -21,6 +21,8 @@ from deepseek_async.live.store import LogStore
 
 _logger = logging.getLogger("deepseek_async.live")
 
+# Most characters of an id.
+_MAX_ID = 200
 # When a reader that a closing process sends away may come back, in seconds.
 RETRY = 1.0
 # How long a closing process waits for a store to take what has not reached it yet, in seconds.
@@ -104,6 +106,7 @@ class Live:
     async def __aenter__(self) -> Self:
         self._bind()
         self._closed = False
+        Run.drain_new(None)
         return self
 
     async def __aexit__(
@@ -134,7 +137,8 @@ class Live:
                 ``lambda: client.chat.completions.stream(...)``, a tool runner, or an async iterator
                 of events or of text; or one of these itself.
             id: What to find it by; made up if not given. Use one that can't be guessed where it
-                is all that a browser needs to read an answer.
+                is all that a browser needs to read an answer. No longer than 200 characters, and
+                without a slash, so that it fits into a path.
             on_disconnect: What happens when nobody reads any more: ``"cancel"`` closes the
                 upstream, ``"continue"`` goes on to the end. With a store, readers in other
                 processes count; that they have left is noticed up to 20 seconds later.
@@ -163,7 +167,7 @@ class Live:
             self._bind()
             run = self._started(
                 source,
-                secrets.token_urlsafe(12) if id is None else id,
+                secrets.token_urlsafe(12) if id is None else _checked_id(id),
                 on_disconnect=on_disconnect,
                 grace=grace,
                 stall_after=stall_after,
@@ -276,12 +280,15 @@ class Live:
             RuntimeError: If it is called without an event loop, or in another one than before.
         """
         self._bind()
+        Run.drain_new(None)
         loop = asyncio.get_running_loop()
         if self._signals is not None:
             self._signals.close()
 
         def begin() -> None:
-            loop.call_soon_threadsafe(self._drain_all, seconds)
+            # Without aclose() it may come when nothing runs any more; others wait for it still.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._drain_all, seconds)
 
         try:
             self._signals = SignalChain(signals, begin)
@@ -346,7 +353,8 @@ class Live:
         return run
 
     def _drain_all(self, seconds: float) -> None:
-        """Drain whatever runs in this process, whoever started it."""
+        """Drain whatever runs in this process, whoever started it, and what begins meanwhile."""
+        Run.drain_new(RETRY)
         self._draining = asyncio.get_running_loop().create_task(
             self._drain(Run.all_running(), seconds), name="drain"
         )
@@ -415,3 +423,18 @@ class Live:
     def _forget(self, run_id: str) -> None:
         del self._ended[run_id]
         self._retained_bytes -= self._runs.pop(run_id).size
+
+
+def _checked_id(run_id: object) -> str:
+    """Return an id that fits into a path.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if isinstance(run_id, str) and 0 < len(run_id) <= _MAX_ID and "/" not in run_id:
+        return run_id
+    shown = repr(run_id)
+    raise ValueError(
+        f"an id is a text of 1 to {_MAX_ID} characters without a slash, got "
+        f"{shown if len(shown) <= _MAX_ID else shown[:_MAX_ID] + '...'}"
+    )

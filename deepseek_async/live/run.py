@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from decimal import Decimal
-from typing import Any, Literal, cast
-from weakref import WeakSet
+from typing import Any, Literal, TypeVar, cast
+from weakref import WeakKeyDictionary, WeakSet
 
 from deepseek_async import (
     ChatCompletion,
@@ -33,6 +34,8 @@ from deepseek_async.live.source import Source, abandon, opened
 from deepseek_async.live.stall import StallWatch
 from deepseek_async.live.turns import events_of
 
+T = TypeVar("T")
+
 OnDisconnect = Literal["cancel", "continue"]
 
 _logger = logging.getLogger("deepseek_async.live")
@@ -44,6 +47,8 @@ _CLOSING = 5.0
 
 # All that run in this process, whoever holds them: what ends with it must be found.
 _running: "WeakSet[Run]" = WeakSet()
+# Event loops that are about to end, with the seconds after which readers may come back.
+_ending_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, float]" = WeakKeyDictionary()
 
 
 class Run:
@@ -136,6 +141,9 @@ class Run:
         # Cancelled before it began, a task does not run at all.
         self._pump.add_done_callback(self._pump_ended)
         _running.add(self)
+        if (retry := _ending_loops.get(self._loop)) is not None:
+            # By a request that was already here: a server waits for it as for the others.
+            self.drain(retry)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._id!r}: {self._status}, {self.readers} readers>"
@@ -169,7 +177,7 @@ class Run:
     def usage(self) -> Usage | None:
         """The token counts; None until they come, with the end of the answer."""
         if self._stream is not None:
-            return getattr(self._stream, "usage", None)
+            return _usage_of(self._stream)
         return self._usage
 
     @property
@@ -239,6 +247,14 @@ class Run:
         loop = asyncio.get_running_loop()
         return [run for run in list(_running) if run._loop is loop]
 
+    @classmethod
+    def drain_new(cls, retry: float | None) -> None:
+        """Drain what begins in this event loop from now on, at its beginning; None: no more."""
+        loop = asyncio.get_running_loop()
+        _ending_loops.pop(loop, None)
+        if retry is not None:
+            _ending_loops[loop] = retry
+
     async def stop(self) -> None:
         """Close the upstream at once, and tell the readers. Returns when that is done."""
         self.end(StoppedEvent("stopped"))
@@ -298,6 +314,10 @@ class Run:
         elif kind is RawEvent:
             feed.log.append_raw(event.data)
         elif kind is DoneEvent:
+            if not isinstance(event.usage, Usage | None):
+                raise TypeError(
+                    f"the usage of a DoneEvent is a Usage, not {type(event.usage).__name__}"
+                )
             self._done = event
         else:
             if kind is str:
@@ -387,21 +407,23 @@ class Run:
 
     def _ending(self) -> Ending:
         """Keep what the stream brought, and return how it ended."""
-        stream = self._stream
-        completion = getattr(stream, "completion", None)
-        if callable(completion):
-            # A stream that keeps nothing says so.
-            with contextlib.suppress(RuntimeError):
-                self._completion = completion()
-        else:
-            self._completion = completion
-        usage = getattr(stream, "usage", None)
+        self._completion = self._asked(_completion_of)
+        usage = self._asked(_usage_of)
         if usage is None and self._done is not None:
             usage = self._done.usage
         status: Status = "done"
         if self._verdict is not None:
             status = "failed" if isinstance(self._verdict, FailedEvent) else "stopped"
-        return Ending(status, usage, _cost_of(stream, self._completion))
+        cost = self._asked(lambda stream: _cost_of(stream, self._completion))
+        return Ending(status, usage, cost)
+
+    def _asked(self, question: Callable[[Any], T]) -> T | None:
+        """Return what a stream says of itself; what goes wrong there keeps no run from its end."""
+        try:
+            return question(self._stream)
+        except Exception:  # The application's own code.
+            _logger.exception("run %s: the source of the answer can't tell of itself", self._id)
+            return None
 
     def _note(self, exc: BaseException) -> None:
         """Keep what went wrong, and log it: there may be nobody who looks."""
@@ -443,6 +465,25 @@ class Run:
             # answers of a tool run that are not streamed.
             return None
         return self._events, getattr(self._stream, "bytes_received", 0)
+
+
+def _completion_of(stream: Any) -> Any:
+    """Return the answer that a stream has put together, if it does that."""
+    completion = getattr(stream, "completion", None)
+    if not callable(completion):
+        return completion
+    if inspect.iscoroutinefunction(completion):
+        return None
+    # A stream that keeps nothing says so.
+    with contextlib.suppress(RuntimeError):
+        return completion()
+    return None
+
+
+def _usage_of(stream: Any) -> Usage | None:
+    """Return the token counts that a stream has; what is called so elsewhere is none of ours."""
+    usage = getattr(stream, "usage", None)
+    return usage if isinstance(usage, Usage) else None
 
 
 def _cost_of(stream: Any, completion: Any) -> Decimal | None:

@@ -56,7 +56,7 @@ async def opened(source: Source, *, raw: bool) -> AsyncGenerator[tuple[Any, Asyn
             await stream.aclose()
 
 
-def abandon(source: Source) -> None:
+def abandon(source: object) -> None:
     """Let go of a source that was not opened."""
     if inspect.iscoroutine(source):
         # One that nobody awaits complains.

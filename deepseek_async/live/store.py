@@ -35,6 +35,9 @@ class LogStore(Protocol):
 
         Raises:
             LogReplacedError: If the log has another epoch by now, or was closed.
+            LogForgottenError: If the store has lost the log, as one does that keeps nothing when it
+                is started again. Then it is told anew, from its beginning; a reader that was in the
+                middle of it may wait for that.
         """
         ...
 

@@ -239,16 +239,23 @@ class ChatCompletions:
             # An answer that came without reasoning must not be refused in the next turn. Of no
             # effect where there is some, or none is required.
             each["reasoning_replay"] = "backfill" if settings.dialect == "deepseek" else "keep"
-        return ToolRunner(
-            stream=self.stream,
-            create=self.create,
-            tools=tools,
-            params=each,
-            streamed=stream,
-            max_turns=max_turns,
-            tool_timeout=tool_timeout,
-            max_parallel=max_parallel,
-        )
+        options: dict[str, Any] = {
+            "stream": self.stream,
+            "create": self.create,
+            "tools": tools,
+            "params": each,
+            "streamed": stream,
+            "max_turns": max_turns,
+            "tool_timeout": tool_timeout,
+            "max_parallel": max_parallel,
+        }
+        if (observer := self._caller.observing.observer) is not None:
+            told = observer.run(str(params.get("model", "")))
+            if told is not None:
+                from deepseek_async.resources.observed_runs import ObservedToolRunner
+
+                return ObservedToolRunner(told, **options)
+        return ToolRunner(**options)
 
     def prepare(
         self, function: str, params: ChatParams, *, stream: bool

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from deepseek_async.live import Run, Source
+from deepseek_async.live.source import abandon
 from deepseek_async.web.connection_watch import watched
 from deepseek_async.web.cursors import checked
 from deepseek_async.web.delivery import delivery
@@ -100,6 +101,7 @@ async def aiohttp_sse(
 
     async def answer(reply: Reply) -> None:
         if request.method == "HEAD":
+            abandon(asked.source)
             await reply.start(200, asked.headers)
             await reply.end()
         else:

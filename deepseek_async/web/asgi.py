@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from deepseek_async.live import Run, Source
+from deepseek_async.live.source import abandon
 from deepseek_async.web.cursors import last_event_id
 from deepseek_async.web.delivery import Delivery, delivery
 from deepseek_async.web.leaving import (
@@ -108,6 +109,7 @@ class SSEApp:
 
         async def answer(reply: Reply) -> None:
             if scope["method"] == "HEAD":
+                abandon(self._asked.source)
                 await reply.start(200, self._asked.headers)
                 await reply.end()
             else:

@@ -39,6 +39,7 @@ class _Watch(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport, protocol: asyncio.BaseProtocol) -> None:
         self.waiting: set[asyncio.Future[None]] = set()
+        self._is_lost = False
         self._transport = transport
         # Of any kind that receives data: transports don't say of which.
         self._protocol: Any = protocol
@@ -46,7 +47,8 @@ class _Watch(asyncio.Protocol):
 
     def leave_if_idle(self) -> None:
         """Put the server's protocol back if nobody waits any more."""
-        if not self.waiting and self._transport.get_protocol() is self:
+        # One of TLS that is lost can't be asked for its protocol.
+        if not self.waiting and not self._is_lost and self._transport.get_protocol() is self:
             self._transport.set_protocol(self._protocol)
 
     def data_received(self, data: bytes) -> None:
@@ -65,6 +67,7 @@ class _Watch(asyncio.Protocol):
         self._protocol.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
         self._tell()
         self._protocol.connection_lost(exc)
 

@@ -6,6 +6,7 @@ import msgspec
 
 from deepseek_async.live import FAILURES, FailedEvent, Run
 from deepseek_async.live.failures import failure_of
+from deepseek_async.web.leaving import ClientGone
 
 # How a failure before the first word looks from outside. That the key is wrong or the balance used
 # up is nothing that the browser can do something about.
@@ -23,6 +24,8 @@ _STATUSES = {
 # Seconds until a busy service may be asked again: it was tried several times already.
 _RETRY_AFTER = 5
 _MAX_RETRY_AFTER = 3600.0
+# For the logs of the server: nobody reads it.
+_CLIENT_GONE = 499
 
 
 class Refusal(Exception):
@@ -63,7 +66,8 @@ def public_error(exc: BaseException, *, show_errors: bool = False) -> PublicErro
     """Return how to answer when a plain call has failed, without telling what is nobody's business.
 
     A busy or unreachable upstream, a wrong key and an empty balance are 502, 503 or 504; what the
-    upstream would not take is a 400; anything else a 500. For the error handler of an application::
+    upstream would not take is a 400; :exc:`ClientGone` a 499, which nobody reads; anything else a
+    500. For the error handler of an application::
 
         @app.exception_handler(DeepSeekError)
         async def failed(request, exc):
@@ -75,6 +79,8 @@ def public_error(exc: BaseException, *, show_errors: bool = False) -> PublicErro
         show_errors: Whether the answer may have the exception's own text.
     """
     refusal = _refusal(exc, failure_of(exc), show_errors=show_errors)
+    if isinstance(exc, ClientGone):
+        refusal.status = _CLIENT_GONE
     return PublicError(refusal.status, refusal.headers, refusal.body)
 
 

@@ -114,9 +114,16 @@ class Runs:
             raise _unavailable(exc) from exc
 
     async def _check(self, who: Any, run_id: str, action: Action) -> None:
-        allowed = self._authorize(who, run_id, action)
-        if inspect.isawaitable(allowed):
-            allowed = await allowed
+        try:
+            allowed = self._authorize(who, run_id, action)
+            if inspect.isawaitable(allowed):
+                allowed = await allowed
+        except LiveError as exc:
+            # It may look for the run itself, to ask whose it is.
+            raise _unavailable(exc) from exc
+        if allowed and allowed is not True:
+            # A response that refuses, for one, is as true as any object.
+            raise TypeError(f"authorize returns True or False; got {type(allowed).__name__}")
         if not allowed:
             raise Refusal(403, "forbidden", "this is not allowed")
 

@@ -63,11 +63,28 @@ class Talk:
         # That one, and those before it that have not ended yet.
         self._sendings: set[asyncio.Task[Close]] = set()
         self._over: asyncio.Future[Close | None] = self._loop.create_future()
+        # What is being written must reach its end: a server that waits for the client to read does
+        # so for all writers of a connection together, and one that is cut short has written all
+        # the same. So who asks again and again, and reads nothing, gets one answer, not one each.
+        self._is_writing = False
+        # Where to go on, once it can be: when that is written, or the task that does it has begun.
+        self._wished: str | None = None
+        self._is_due = False
+        self._is_moved = False
 
     def begin(self, after: str | None) -> None:
         """Tell all that comes after a cursor, instead of what is being told."""
+        self._wished = after
+        if self._is_writing or self._is_due:
+            self._is_moved = True
+            return
+        self._replace()
+
+    def _replace(self) -> None:
+        self._is_moved = False
+        self._is_due = True
         before = self._sending
-        self._sending = self._loop.create_task(self._send(after))
+        self._sending = self._loop.create_task(self._send())
         self._sendings.add(self._sending)
         self._sending.add_done_callback(self._sent)
         if before is not None:
@@ -125,22 +142,34 @@ class Talk:
             # Only one of another process, whose store is out of reach.
             self.close(Close(1011, "the run could not be stopped"))
 
-    async def _send(self, after: str | None) -> Close:
-        run, write = self._run, self._write
+    async def _send(self) -> Close:
+        self._is_due = self._is_moved = False
+        run, after = self._run, self._wished
         last: LiveEvent | None = None
         async with aclosing(run.read(after, self._heartbeat)) as batches:
             async for batch in batches:
                 if batch.events:
                     data = object_with_cursor(run, batch, show_errors=self._show_errors)
-                    await write(data.decode())
+                    await self._tell(data.decode())
                     last = batch.events[-1]
                 else:
-                    await write(_HEARTBEAT)
+                    await self._tell(_HEARTBEAT)
         if isinstance(last, DrainEvent):
             return Close(1001, "the server is ending")
         if isinstance(last, FailedEvent):
             return Close(1011, last.kind)
         return _DONE
+
+    async def _tell(self, text: str) -> None:
+        self._is_writing = True
+        try:
+            await self._write(text)
+        finally:
+            self._is_writing = False
+        if self._is_moved:
+            self._replace()
+            # Here this task, whose place another one has taken, is cancelled.
+            await asyncio.sleep(0)
 
     def _sent(self, task: "asyncio.Task[Close]") -> None:
         self._sendings.discard(task)

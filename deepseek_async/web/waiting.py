@@ -20,7 +20,7 @@ async def while_connected(receive: Any, awaitable: Awaitable[T]) -> T:
 
         completion = await while_connected(request, client.chat.completions.create(...))
 
-    Read the body of the request before: what comes of it meanwhile is lost.
+    Read the body of the request before: afterwards it can't be read, and waiting for it hangs.
 
     Args:
         receive: The ``receive`` of ASGI, a ``Request`` of Starlette or FastAPI, of Litestar, or of

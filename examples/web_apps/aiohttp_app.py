@@ -11,20 +11,24 @@ import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterator
-from weakref import WeakKeyDictionary
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from deepseek_async import AsyncDeepSeek, ChatEventStream, DeepSeekError
-from deepseek_async.live import Live, Run
-from deepseek_async.web import ClientGone, aiohttp_sse, aiohttp_ws, live_aiohttp, while_connected
+from deepseek_async.live import Live
+from deepseek_async.web import (
+    aiohttp_sse,
+    aiohttp_ws,
+    live_aiohttp,
+    public_error,
+    while_connected,
+)
 
 CLIENT = web.AppKey("client", AsyncDeepSeek)
 
-# The answers of this process, and whose they are: for as long as they are kept.
+# The answers of this process; each belongs to the session of a browser.
 live = Live(retain=300)
-owners: WeakKeyDictionary[Run, str] = WeakKeyDictionary()
 
 routes = web.RouteTableDef()
 
@@ -71,14 +75,12 @@ async def ask(request: web.Request) -> web.Response:
 
 @web.middleware
 async def failures(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Say what its users may know; the exception's own text is for the log."""
+    """Say what its users may know; an exception's own text tells of the account."""
     try:
         return await handler(request)
-    except ClientGone:
-        return web.Response(status=499)
     except DeepSeekError as exc:
-        status = 503 if exc.retryable else 502
-        return web.json_response({"error": "No answer at the moment."}, status=status)
+        status, headers, body = public_error(exc)
+        return web.Response(body=body, status=status, headers=headers)
 
 
 # --- The simplest stream: it ends with its reader.
@@ -97,21 +99,19 @@ async def ws(request: web.Request) -> web.StreamResponse:
 # --- Answers that go on without their reader: for reloads, second tabs, bad networks.
 
 
-def authorize(request: web.Request, run_id: str, action: str) -> bool:
+async def authorize(request: web.Request, run_id: str, action: str) -> bool:
     """Whether this browser may read or stop an answer: if it asked for it."""
-    run = live.get(run_id)
-    session = request.cookies.get("session")
-    return run is not None and session is not None and owners.get(run) == session
+    run = await live.find(run_id)
+    return run is not None and run.owner == request.cookies.get("session", "")
 
 
 @routes.post("/chat")
 async def start(request: web.Request) -> web.Response:
     """Start an answer; it is read at /chat/{run}/events, and stopped at /chat/{run}/stop."""
     answer = answering(request, (await request.json())["question"])
-    run = await live.start(answer, grace=10)
     # What tells this browser from others. Set `secure=True` too where there is TLS.
     session = request.cookies.get("session") or secrets.token_urlsafe(24)
-    owners[run] = session
+    run = await live.start(answer, owner=session, grace=10)
     response = web.json_response({"run": run.id})
     response.set_cookie("session", session, httponly=True, samesite="Strict")
     return response
@@ -125,7 +125,7 @@ const find = (id) => document.getElementById(id);
 
 // Follow an answer, over broken connections; `show` is told of all that has come so far.
 function follow(url, show) {
-  const answer = { text: "", reasoning: "", tools: {}, queued: 0, done: null };
+  const answer = { text: "", reasoning: "", tools: Object.create(null), queued: 0, done: null };
   let cursor = null, failures = 0, source;
   function connect() {
     source = new EventSource(cursor === null ? url : `${url}?after=${cursor}`);
@@ -133,7 +133,7 @@ function follow(url, show) {
       const batch = JSON.parse(message.data);
       if (message.lastEventId) cursor = message.lastEventId;
       failures = 0;
-      if (batch.reset) Object.assign(answer, { text: "", reasoning: "", tools: {} });
+      if (batch.reset) Object.assign(answer, { text: "", reasoning: "", tools: Object.create(null) });
       for (const [kind, value, name, id] of batch.d) {
         if (kind === "text" || kind === "reasoning") answer[kind] += value;
         else if (kind === "queued") answer.queued = value;

@@ -10,21 +10,19 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response, WebSocket
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 
 from deepseek_async import AsyncDeepSeek, ChatEventStream, DeepSeekError
 from deepseek_async.live import Live, Run
-from deepseek_async.web import ClientGone, asgi_ws, live_asgi, while_connected
+from deepseek_async.web import asgi_ws, live_asgi, public_error, while_connected
 from deepseek_async.web.starlette import SSEResponse
 
-# The answers of this process, and whose they are: for as long as they are kept.
+# The answers of this process; each belongs to the session of a browser.
 live = Live(retain=300)
-owners: WeakKeyDictionary[Run, str] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -74,10 +72,9 @@ async def ask(request: Request, body: Question) -> dict[str, str | None]:
 
 @app.exception_handler(DeepSeekError)
 async def failed(request: Request, exc: DeepSeekError) -> Response:
-    """Say what its users may know; the exception's own text is for the log."""
-    if isinstance(exc, ClientGone):
-        return Response(status_code=499)
-    return JSONResponse({"error": "No answer at the moment."}, 503 if exc.retryable else 502)
+    """Say what its users may know; the exception's own text tells of the account."""
+    status, headers, body = public_error(exc)
+    return Response(body, status, headers)
 
 
 # --- The simplest stream: it ends with its reader.
@@ -98,26 +95,29 @@ async def ws(websocket: WebSocket, question: Annotated[str, Query(max_length=400
 # --- Answers that go on without their reader: for reloads, second tabs, bad networks.
 
 
-def authorize(scope: Any, run_id: str, action: str) -> bool:
+async def authorize(scope: Any, run_id: str, action: str) -> bool:
     """Whether this browser may read or stop an answer: if it asked for it."""
-    run = live.get(run_id)
-    session = HTTPConnection(scope).cookies.get("session")
-    return run is not None and session is not None and owners.get(run) == session
+    run = await live.find(run_id)
+    return run is not None and run.owner == HTTPConnection(scope).cookies.get("session", "")
 
 
 @app.post("/chat")
 async def start(request: Request, response: Response, body: Question) -> dict[str, str]:
     """Start an answer; it is read at /chat/{run}/events, and stopped at /chat/{run}/stop."""
-    run = await live.start(lambda: answering(request, body.question), grace=10)
-    owners[run] = session_of(request, response)
+    session = session_of(request)
+    run = await live.start(lambda: answering(request, body.question), owner=session, grace=10)
+    keep_session(response, session)
     return {"run": run.id}
 
 
-def session_of(request: Request, response: Response) -> str:
-    """Return what tells this browser from others. Set `secure=True` too where there is TLS."""
-    session = request.cookies.get("session") or secrets.token_urlsafe(24)
+def session_of(request: Request) -> str:
+    """Return what tells this browser from others."""
+    return request.cookies.get("session") or secrets.token_urlsafe(24)
+
+
+def keep_session(response: Response, session: str) -> None:
+    """Let the browser remember it. Set `secure=True` too where there is TLS."""
     response.set_cookie("session", session, httponly=True, samesite="strict")
-    return session
 
 
 # GET /chat/{run}/events, after the `Last-Event-ID`; POST /chat/{run}/stop; POST /chat/mux.
@@ -156,13 +156,15 @@ async def chat(request: Request, body: UIChat) -> Response:
         for message in body.messages
         if message.role in ("user", "assistant")
     ]
+    session = session_of(request)
     run = await live.start(
-        lambda: client.chat.completions.stream(model="deepseek-flash", messages=messages), grace=10
+        lambda: client.chat.completions.stream(model="deepseek-flash", messages=messages),
+        owner=session,
+        grace=10,
     )
-    response = SSEResponse(run, format="ai-sdk")
-    session = session_of(request, response)
-    owners[run] = session
     chats[session, body.id] = run
+    response = SSEResponse(run, format="ai-sdk")
+    keep_session(response, session)
     return response
 
 

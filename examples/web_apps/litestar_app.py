@@ -10,7 +10,6 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 from litestar import Litestar, Request, Response, WebSocket, get, post, websocket
@@ -21,11 +20,10 @@ from litestar.types import ASGIApp
 
 from deepseek_async import AsyncDeepSeek, ChatEventStream, DeepSeekError
 from deepseek_async.live import Live, Run
-from deepseek_async.web import ClientGone, asgi_sse, asgi_ws, while_connected
+from deepseek_async.web import asgi_sse, asgi_ws, public_error, while_connected
 
-# The answers of this process, and whose they are: for as long as they are kept.
+# The answers of this process; each belongs to the session of a browser.
 live = Live(retain=300)
-owners: WeakKeyDictionary[Run, str] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -62,7 +60,7 @@ def answering(state: State, question: str) -> ChatEventStream:
 async def ask(request: Request[Any, Any, State], state: State, data: Question) -> dict[str, Any]:
     client: AsyncDeepSeek = state.client
     completion = await while_connected(
-        request.receive,
+        request,
         client.chat.completions.create(
             model="deepseek-flash", messages=conversation(data.question)
         ),
@@ -71,11 +69,9 @@ async def ask(request: Request[Any, Any, State], state: State, data: Question) -
 
 
 def failed(request: Request[Any, Any, State], exc: DeepSeekError) -> Response[Any]:
-    """Say what its users may know; the exception's own text is for the log."""
-    if isinstance(exc, ClientGone):
-        return Response(None, status_code=499)
-    status = 503 if exc.retryable else 502
-    return Response({"error": "No answer at the moment."}, status_code=status)
+    """Say what its users may know; the exception's own text tells of the account."""
+    status, headers, body = public_error(exc)
+    return Response(body, status_code=status, headers=headers)
 
 
 # --- The simplest stream: it ends with its reader.
@@ -99,10 +95,9 @@ async def start(
     request: Request[Any, Any, State], state: State, data: Question
 ) -> Response[dict[str, str]]:
     """Start an answer; it is read at /chat/{run}/events, and stopped at /chat/{run}/stop."""
-    run = await live.start(lambda: answering(state, data.question), grace=10)
     # What tells this browser from others. Set `secure=True` too where there is TLS.
     session = request.cookies.get("session") or secrets.token_urlsafe(24)
-    owners[run] = session
+    run = await live.start(lambda: answering(state, data.question), owner=session, grace=10)
     response = Response({"run": run.id})
     response.set_cookie("session", session, httponly=True, samesite="strict")
     return response
@@ -111,19 +106,19 @@ async def start(
 @get("/chat/{run_id:str}/events")
 async def events(request: Request[Any, Any, State], run_id: str) -> ASGIApp:
     """Read an answer: from the beginning, or from where a connection broke off."""
-    return asgi_sse(own_run(request, run_id), after=request.headers.get("Last-Event-ID"))
+    return asgi_sse(await own_run(request, run_id))
 
 
 @post("/chat/{run_id:str}/stop", status_code=204)
 async def stop(request: Request[Any, Any, State], run_id: str) -> None:
-    await own_run(request, run_id).stop()
+    run = await own_run(request, run_id)
+    await run.stop()
 
 
-def own_run(request: ASGIConnection[Any, Any, Any, State], run_id: str) -> Run:
+async def own_run(request: ASGIConnection[Any, Any, Any, State], run_id: str) -> Run:
     """Return an answer that this browser asked for; all others are none of its business."""
-    run = live.get(run_id)
-    session = request.cookies.get("session")
-    if run is None or session is None or owners.get(run) != session:
+    run = await live.find(run_id)
+    if run is None or run.owner != request.cookies.get("session", ""):
         raise NotFoundException
     return run
 

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,13 +19,12 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from deepseek_async import AsyncDeepSeek, ChatEventStream, ChatParams, DeepSeekError
-from deepseek_async.live import Live, Run
-from deepseek_async.web import ClientGone, asgi_ws, live_asgi, while_connected
+from deepseek_async.live import Live
+from deepseek_async.web import asgi_ws, live_asgi, public_error, while_connected
 from deepseek_async.web.starlette import SSEResponse
 
-# The answers of this process, and whose they are: for as long as they are kept.
+# The answers of this process; each belongs to the session of a browser.
 live = Live(retain=300)
-owners: WeakKeyDictionary[Run, str] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -72,11 +70,9 @@ async def ask(request: Request) -> Response:
 
 
 async def failed(request: Request, exc: Exception) -> Response:
-    """Say what its users may know; the exception's own text is for the log."""
-    if isinstance(exc, ClientGone):
-        return Response(status_code=499)
-    retryable = isinstance(exc, DeepSeekError) and exc.retryable
-    return JSONResponse({"error": "No answer at the moment."}, 503 if retryable else 502)
+    """Say what its users may know; the exception's own text tells of the account."""
+    status, headers, body = public_error(exc)
+    return Response(body, status, headers)
 
 
 # --- The simplest stream: it ends with its reader.
@@ -96,20 +92,18 @@ async def ws(websocket: WebSocket) -> None:
 # --- Answers that go on without their reader: for reloads, second tabs, bad networks.
 
 
-def authorize(scope: Any, run_id: str, action: str) -> bool:
+async def authorize(scope: Any, run_id: str, action: str) -> bool:
     """Whether this browser may read or stop an answer: if it asked for it."""
-    run = live.get(run_id)
-    session = HTTPConnection(scope).cookies.get("session")
-    return run is not None and session is not None and owners.get(run) == session
+    run = await live.find(run_id)
+    return run is not None and run.owner == HTTPConnection(scope).cookies.get("session", "")
 
 
 async def start(request: Request) -> Response:
     """Start an answer; it is read at /chat/{run}/events, and stopped at /chat/{run}/stop."""
     answer = answering(request, await question_of(request))
-    run = await live.start(answer, grace=10)
     # What tells this browser from others. Set `secure=True` too where there is TLS.
     session = request.cookies.get("session") or secrets.token_urlsafe(24)
-    owners[run] = session
+    run = await live.start(answer, owner=session, grace=10)
     response = JSONResponse({"run": run.id})
     response.set_cookie("session", session, httponly=True, samesite="strict")
     return response

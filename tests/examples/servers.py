@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from deepseek_async.simulator.thread import SimulatorThread
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "web_apps"
 APPS = ("fastapi", "starlette", "litestar", "aiohttp")
+
+# What the apps may log: failures that tests bring about.
+LOGGED = ("InsufficientBalanceError", "ServerOverloadedError")
 
 # No test passes sooner for it; what hangs fails after so many seconds.
 GUARD = 20.0
@@ -37,34 +40,58 @@ class App:
     sim: SimulatorThread
 
 
+class Apps:
+    """The example apps, each started when a test asks for it, and used by all that do."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, tuple[App, ExitStack]] = {}
+
+    def app(self, name: str) -> App:
+        """Return an app in which nothing goes on, with a simulator that knows nothing yet."""
+        if name not in self._started:
+            stack = ExitStack()
+            self._started[name] = stack.enter_context(_running(name)), stack
+        app, _ = self._started[name]
+        app.sim.reset()
+        assert app.sim.metrics.in_flight == 0
+        return app
+
+    def end(self, name: str) -> None:
+        """End an app, which must have had nothing to complain about."""
+        _, stack = self._started.pop(name)
+        stack.close()
+
+    def close(self) -> None:
+        """End them all."""
+        with ExitStack() as stack:
+            for name in self._started:
+                stack.callback(self.end, name)
+
+
 @contextmanager
-def running(name: str, logged: str = "") -> Iterator[App]:
-    """Start an example, and end it; see `serving`."""
+def _running(name: str) -> Iterator[App]:
+    """Start an example, and end it.
+
+    It writes nothing to its standard error: no traceback, no warning, nothing unclosed.
+    """
     needed = () if name == "aiohttp" else (name, "uvicorn", "websockets")
     for package in needed:
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"the app needs {package}, which is not installed")
-    command = ["aiohttp_app.py"] if name == "aiohttp" else uvicorn(f"{name}_app")
-    with SimulatorThread() as sim, serving(name, command, FOLDER, sim, logged) as app:
+    command = ["aiohttp_app.py"] if name == "aiohttp" else _uvicorn(f"{name}_app")
+    with SimulatorThread() as sim, _serving(name, command, sim) as app:
         yield app
 
 
-def uvicorn(module: str) -> list[str]:
+def _uvicorn(module: str) -> list[str]:
     """Return the arguments for Python that serve an app; its port is to be put in place of PORT."""
     options = ["--port", "PORT", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
     return ["-m", "uvicorn", f"{module}:app", *options]
 
 
 @contextmanager
-def serving(
-    name: str, command: list[str], folder: Path, sim: SimulatorThread, logged: str = ""
-) -> Iterator[App]:
-    """Start an app, and end it.
-
-    It writes nothing to its standard error: no traceback, no warning, nothing unclosed; but for
-    lines that have `logged` in them.
-    """
-    app = _start(name, command, folder, sim)
+def _serving(name: str, command: list[str], sim: SimulatorThread) -> Iterator[App]:
+    app = _start(name, command, sim)
     try:
         yield app
     finally:
@@ -75,19 +102,20 @@ def serving(
             app.process.kill()
             app.process.communicate()
             raise
-    unexpected = [line for line in errors.splitlines() if not logged or logged not in line]
+    lines = errors.splitlines()
+    unexpected = [line for line in lines if not any(expected in line for expected in LOGGED)]
     assert not unexpected, errors
 
 
-def _start(name: str, command: list[str], folder: Path, sim: SimulatorThread) -> App:
+def _start(name: str, command: list[str], sim: SimulatorThread) -> App:
     # Another process may take the port between the two moments.
     for _ in range(3):
         port = _free_port()
         arguments = [str(port) if part == "PORT" else part for part in command]
         process = subprocess.Popen(
             [sys.executable, "-W", "always::ResourceWarning", *arguments],
-            cwd=folder,
-            env={**environment(sim), "PORT": str(port)},
+            cwd=FOLDER,
+            env={**os.environ, **environment(sim), "PORT": str(port)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -99,9 +127,8 @@ def _start(name: str, command: list[str], folder: Path, sim: SimulatorThread) ->
 
 
 def environment(sim: SimulatorThread) -> dict[str, str]:
-    """Return the environment of a program that asks the simulator."""
+    """Return what is in the environment of a program that asks the simulator."""
     return {
-        **os.environ,
         "DEEPSEEK_API_KEY": "sk-example",
         "DEEPSEEK_BASE_URL": sim.base_url,
         "DEEPSEEK_DIALECT": "deepseek",

@@ -2,15 +2,15 @@
 
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from deepseek_async.simulator import Reply
-from tests.examples.servers import FOLDER, GUARD, App, running, until
-from tests.examples.test_realtime_guide import GUIDE
+from tests.examples.programs import ROOT
+from tests.examples.servers import FOLDER, GUARD, App, Apps, until
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -24,27 +24,30 @@ playwright = pytest.importorskip("playwright.async_api", reason="playwright is n
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
-@pytest.fixture(scope="module")
-def process() -> Iterator[App]:
-    with running("aiohttp") as app:
-        yield app
-
-
 @pytest.fixture
-async def page(process: App, tmp_path: Path) -> AsyncIterator[Any]:
-    process.sim.reset()
+def app(apps: Apps) -> App:
+    return apps.app("aiohttp")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Any]:
     async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch_persistent_context(
-            tmp_path, executable_path=CHROMIUM, args=FLAGS
-        )
-        browser.set_default_timeout(GUARD * 1000)
-        page = browser.pages[0]
-        # What the policy of the page forbids, and mistakes in its script.
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        await page.goto(process.url)
-        yield page
-        await browser.close()
+        chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        await chromium.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(chromium: Any, app: App) -> AsyncIterator[Any]:
+    context = await chromium.new_context()
+    context.set_default_timeout(GUARD * 1000)
+    page = await context.new_page()
+    # What the policy of the page forbids, and mistakes in its script.
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.goto(app.url)
+    yield page
+    await context.close()
     assert errors == []
 
 
@@ -60,22 +63,25 @@ async def shown(page: Any, status: str) -> str:
 
 
 def test_the_guide_shows_the_pages_script() -> None:
-    (script,) = re.findall(r"```js\n(.*?)```", GUIDE, re.DOTALL)
+    guide = (ROOT / "docs" / "realtime.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```js\n(.*?)```", guide, re.DOTALL)
     assert script in (FOLDER / "aiohttp_app.py").read_text(encoding="utf-8")
 
 
 @needs_chromium
-async def test_the_page_goes_on_after_a_reload(process: App, page: Any) -> None:
-    process.sim.script(Reply(ANSWER, reasoning="Hm.", tokens_per_second=60))
+@pytest.mark.asyncio(loop_scope="module")  # of the browser
+async def test_the_page_goes_on_after_a_reload(app: App, page: Any) -> None:
+    app.sim.script(Reply(ANSWER, reasoning="Hm.", tokens_per_second=100))
     await ask(page)
     assert len(await shown(page, "answering")) < len(ANSWER)
     await page.reload()
     assert await shown(page, "done") == ANSWER
-    assert len(process.sim.requests) == 1
+    assert len(app.sim.requests) == 1
 
 
 @needs_chromium
-async def test_the_page_comes_back_when_it_was_refused(process: App, page: Any) -> None:
+@pytest.mark.asyncio(loop_scope="module")  # of the browser
+async def test_the_page_comes_back_when_it_was_refused(app: App, page: Any) -> None:
     refused: list[str] = []
 
     async def refuse_once(route: Any) -> None:
@@ -85,7 +91,7 @@ async def test_the_page_comes_back_when_it_was_refused(process: App, page: Any) 
             refused.append(route.request.url)
             await route.fulfill(status=503)
 
-    process.sim.script(Reply(ANSWER, tokens_per_second=200))
+    app.sim.script(Reply(ANSWER, tokens_per_second=200))
     await page.route("**/events*", refuse_once)
     await ask(page)
     assert await shown(page, "done") == ANSWER
@@ -93,18 +99,20 @@ async def test_the_page_comes_back_when_it_was_refused(process: App, page: Any) 
 
 
 @needs_chromium
-async def test_the_page_stops_an_answer(process: App, page: Any) -> None:
-    process.sim.script(Reply(ANSWER, tokens_per_second=10))
+@pytest.mark.asyncio(loop_scope="module")  # of the browser
+async def test_the_page_stops_an_answer(app: App, page: Any) -> None:
+    app.sim.script(Reply(ANSWER, tokens_per_second=10))
     await ask(page)
     await shown(page, "answering")
     await page.click("#stop")
     assert ANSWER.startswith(await shown(page, "stopped"))
-    await until(lambda: not process.sim.metrics.in_flight)
+    await until(lambda: not app.sim.metrics.in_flight)
 
 
 @needs_chromium
-async def test_the_page_makes_no_html_of_an_answer(process: App, page: Any) -> None:
-    process.sim.script(Reply(HOSTILE))
+@pytest.mark.asyncio(loop_scope="module")  # of the browser
+async def test_the_page_makes_no_html_of_an_answer(app: App, page: Any) -> None:
+    app.sim.script(Reply(HOSTILE))
     await ask(page)
     assert await shown(page, "done") == HOSTILE
     assert await page.title() == "Ask"

@@ -1,14 +1,13 @@
 """What the example apps speak beside the native format: to `useChat`, to clients of OpenAI."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
 from deepseek_async.simulator import Reply
-from tests.examples.servers import App, browser, events_of, running, until
+from tests.examples.servers import App, Apps, browser, events_of, until
 
 ANSWER = "".join(f"Word {number}. " for number in range(40))
 # As `useChat` sends it, with a part and a field that nobody asked for.
@@ -28,28 +27,14 @@ UI_CHAT: dict[str, Any] = {
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 
 
-@pytest.fixture(scope="module")
-def fastapi_process() -> Iterator[App]:
-    with running("fastapi") as app:
-        yield app
-
-
-@pytest.fixture(scope="module")
-def starlette_process() -> Iterator[App]:
-    with running("starlette", logged="ServerOverloadedError") as app:
-        yield app
+@pytest.fixture
+def fastapi(apps: Apps) -> App:
+    return apps.app("fastapi")
 
 
 @pytest.fixture
-def fastapi(fastapi_process: App) -> App:
-    fastapi_process.sim.reset()
-    return fastapi_process
-
-
-@pytest.fixture
-def starlette(starlette_process: App) -> App:
-    starlette_process.sim.reset()
-    return starlette_process
+def starlette(apps: Apps) -> App:
+    return apps.app("starlette")
 
 
 def text_of(parts: list[Any]) -> str:

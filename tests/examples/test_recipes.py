@@ -14,8 +14,8 @@ import pytest
 
 from deepseek_async.simulator import Reply
 from deepseek_async.simulator.thread import SimulatorThread
-from tests.examples.servers import GUARD
-from tests.examples.test_realtime_guide import PROGRAMS
+from tests.examples.programs import RECIPES
+from tests.examples.servers import GUARD, environment
 
 ANSWER = "".join(f"Word {number}. " for number in range(80))
 F = TypeVar("F")
@@ -24,10 +24,9 @@ F = TypeVar("F")
 @pytest.fixture(autouse=True)
 def sim(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatorThread]:
     with SimulatorThread() as sim:
-        sim.script(Reply(ANSWER, reasoning="Hm.", tokens_per_second=400, times="forever"))
-        monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-recipe")
-        monkeypatch.setenv("DEEPSEEK_BASE_URL", sim.base_url)
-        monkeypatch.setenv("DEEPSEEK_DIALECT", "deepseek")
+        sim.script(Reply(ANSWER, reasoning="Hm.", tokens_per_second=800, times="forever"))
+        for name, value in environment(sim).items():
+            monkeypatch.setenv(name, value)
         yield sim
 
 
@@ -40,7 +39,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
             module = ModuleType(name.replace("_", "."))
             vars(module).update(contents)
             monkeypatch.setitem(sys.modules, module.__name__, module)
-        (program,) = [each for each in PROGRAMS if f" {next(iter(stand_ins))}" in each]
+        (program,) = [each.text for each in RECIPES if f" {next(iter(stand_ins))}" in each.text]
         namespace: dict[str, Any] = {"__name__": "recipe"}
         exec(compile(program, "recipe", "exec"), namespace)
         return namespace

@@ -426,3 +426,75 @@ async def test_events_of_a_delta_are_told_in_order() -> None:
     run = Run("r", pieces("a", ContentDeltaEvent("b"), "c"), fps=30)
     (*_, last) = await all_of(run)
     assert text_of(run.events_before(last.end)) == "abc"
+
+
+class Told(Exception):
+    """An exception that can't tell what it is about."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Strange:
+    """A source of the application's own, with names that mean something else here."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self._name = name
+        self._value = value
+        self._left = ["Rain"]
+
+    def __getattr__(self, name: str) -> Any:
+        if name != self._name:
+            raise AttributeError(name)
+        if isinstance(self._value, Exception):
+            raise self._value
+        return self._value
+
+    def __aiter__(self) -> "Strange":
+        return self
+
+    async def __anext__(self) -> str:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
+async def _later() -> str:
+    return "Rain"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("completion", ValueError("not yet")),
+        ("completion", lambda needs_more: needs_more),
+        ("completion", _later),
+        ("completions", 5),
+        ("usage", ValueError("not counted")),
+        ("usage", object()),
+        ("usage", {"total": 3}),
+    ],
+)
+async def test_what_a_source_says_of_itself_keeps_no_run_from_its_end(
+    name: str, value: Any
+) -> None:
+    run, last = await ended(Strange(name, value))
+    assert isinstance(last, DoneEvent)
+    assert (run.status, run.usage, run.cost) == ("done", None, None)
+
+
+async def test_an_exception_without_a_text_is_an_end_like_others() -> None:
+    async def source() -> Any:
+        yield "Rain"
+        raise Told
+
+    run, last = await ended(source())
+    assert (run.status, last.kind, last.message) == ("failed", "error", "Told")
+
+
+async def test_a_last_event_with_a_usage_of_another_kind_fails() -> None:
+    async def source() -> Any:
+        yield DoneEvent("stop", object())  # type: ignore[arg-type]  # that is the point
+
+    run, last = await ended(source())
+    assert (run.status, last.kind) == ("failed", "error")

@@ -60,7 +60,8 @@ async def test_a_reader_goes_on_behind_any_character(settled: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "x.1", "{e}.", "{e}.-1", "{e}.99", "{e}.1.1", "{e}.1e3", "{e}." + "9" * 30]
+    "cursor",
+    ["", "x", "x.1", "{e}.", "{e}.-1", "{e}.99", "{e}.01", "{e}.1.1", "{e}.1e3", "{e}." + "9" * 30],
 )
 async def test_a_cursor_of_no_use_resets(cursor: str) -> None:
     run = Run("r", pieces("abc"))

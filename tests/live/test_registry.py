@@ -57,6 +57,14 @@ async def test_a_run_knows_whose_it_is() -> None:
         assert (await live.start(pieces("a"))).owner is None
 
 
+@pytest.mark.parametrize("run_id", ["", "a/b", 5, "x" * 201])
+async def test_ids_fit_into_a_path(run_id: Any) -> None:
+    async with Live() as live:
+        with pytest.raises(ValueError, match="1 to 200 characters without a slash"):
+            await live.start(pieces("a"), id=run_id)
+        assert len(live) == 0
+
+
 async def test_stopping_by_id() -> None:
     async with Live() as live:
         run = await live.start(silent(), id="x")

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from deepseek_async import ContentDeltaEvent
 from deepseek_async.live import DrainEvent, Live, Run
 from deepseek_async.simulator import Reply, Simulator
 
@@ -202,6 +203,26 @@ async def test_a_signal_drains_all_that_runs_and_goes_on_to_what_was_there(
     assert signal.getsignal(signal.SIGUSR1) is handled
 
 
+async def test_what_begins_after_the_signal_is_drained_too(handled: Handled) -> None:
+    async with Live() as live:
+        live.drain_on_signal(0.1, SIGNALS)
+        run = await live.start(endless())
+        signal.raise_signal(signal.SIGUSR1)
+        assert await run.wait() == "stopped"
+        # Behind the response to a request that came before the signal, and took a while.
+        late = Run("late", endless(), on_disconnect="continue")
+        (*_, last) = await all_of(late)
+        assert last.events[-1] == DrainEvent(1.0)
+        await late.stop()
+    async with live:
+        # Begun anew.
+        run = await live.start(endless())
+        async for batch in run.read():
+            assert isinstance(batch.events[0], ContentDeltaEvent)
+            break
+        await run.stop()
+
+
 async def test_handlers_of_the_loop_are_called_too() -> None:
     loop = asyncio.get_running_loop()
     called = asyncio.Event()
@@ -250,6 +271,19 @@ async def test_without_a_handler_it_says_so(caplog: pytest.LogCaptureFixture) ->
     assert not Live().drain_on_signal(1.0, (signal.SIGUSR1, signal.SIGUSR2))
     assert "nothing handles SIGUSR1 or SIGUSR2" in caplog.text
     assert "lifespan" in caplog.text
+
+
+def test_a_signal_after_the_loop_has_ended_reaches_who_was_there(handled: Handled) -> None:
+    async def main() -> Live:
+        live = Live()
+        live.drain_on_signal(0.1, SIGNALS)
+        return live
+
+    # Held, and never closed.
+    live = asyncio.run(main())
+    signal.raise_signal(signal.SIGUSR1)
+    assert handled.signals == [signal.SIGUSR1]
+    assert len(live) == 0
 
 
 def test_outside_the_main_thread_it_says_so(

@@ -92,8 +92,7 @@ class Flaky(MemoryLogStore):
         await super().watch_stop(run)
 
 
-async def test_a_run_is_read_in_another_process_with_the_same_cursors() -> None:
-    store = MemoryLogStore()
+async def test_a_run_is_read_in_another_process_with_the_same_cursors(store: LogStore) -> None:
     async with Live(store=store) as here, Live(store=store) as there:
         gate = asyncio.Event()
         run = await here.start(pieces("abc", "中文", gate=gate), id="r", fps=0)
@@ -119,8 +118,9 @@ async def test_a_run_is_read_in_another_process_with_the_same_cursors() -> None:
         assert await other.wait() == "done"
 
 
-async def test_usage_and_cost_are_known_everywhere_and_the_completion_is_not() -> None:
-    store = MemoryLogStore()
+async def test_usage_and_cost_are_known_everywhere_and_the_completion_is_not(
+    store: LogStore,
+) -> None:
     async with (
         Simulator() as sim,
         sim.client() as client,
@@ -138,12 +138,11 @@ async def test_usage_and_cost_are_known_everywhere_and_the_completion_is_not() -
         assert other.raw_between(0, 1) is None
 
 
-async def test_tools_and_events_of_the_applications_own_are_told() -> None:
+async def test_tools_and_events_of_the_applications_own_are_told(store: LogStore) -> None:
     class Progress(msgspec.Struct, tag_field="type", tag="progress"):
         done: float
         type = "progress"
 
-    store = MemoryLogStore()
     async with Simulator() as sim, sim.client() as client:
         completion = await client.chat.completions.create(**ASK)
     told = [
@@ -165,8 +164,7 @@ async def test_tools_and_events_of_the_applications_own_are_told() -> None:
         assert events[2].content == "\ufffd"
 
 
-async def test_whoever_is_queued_is_told_so_everywhere() -> None:
-    store = MemoryLogStore()
+async def test_whoever_is_queued_is_told_so_everywhere(store: LogStore) -> None:
 
     async def queued() -> Any:
         yield QueuedEvent(1.5)
@@ -179,8 +177,7 @@ async def test_whoever_is_queued_is_told_so_everywhere() -> None:
         assert (batch.events, batch.start, batch.end) == ([QueuedEvent(1.5)], 0, 0)
 
 
-async def test_late_joiners_and_unknown_cursors() -> None:
-    store = MemoryLogStore()
+async def test_late_joiners_and_unknown_cursors(store: LogStore) -> None:
     async with Live(store=store) as here, Live(store=store) as there:
         run = await here.start(pieces("abc"), on_disconnect="continue")
         await run.wait()
@@ -192,8 +189,7 @@ async def test_late_joiners_and_unknown_cursors() -> None:
         assert batch.events[:2] == [ResetEvent(), ContentDeltaEvent("abc")]
 
 
-async def test_ids_that_nobody_has() -> None:
-    store = MemoryLogStore()
+async def test_ids_that_nobody_has(store: LogStore) -> None:
     async with Live(store=store) as live, Live() as alone:
         assert await live.find("x") is None
         assert not await live.stop("x")
@@ -203,8 +199,7 @@ async def test_ids_that_nobody_has() -> None:
         await live.find("z")
 
 
-async def test_all_that_look_share_one_mirror() -> None:
-    store = MemoryLogStore()
+async def test_all_that_look_share_one_mirror(store: LogStore) -> None:
     async with Live(store=store) as here, Live(store=store, max_runs=1) as there:
         await here.start(silent(), id="r")
         await here.start(silent(), id="s")
@@ -225,8 +220,7 @@ async def test_a_search_that_is_cancelled_leaves_others_alone() -> None:
         assert await second is not None
 
 
-async def test_any_process_stops_a_run() -> None:
-    store = MemoryLogStore()
+async def test_any_process_stops_a_run(store: LogStore) -> None:
     async with Live(store=store) as here, Live(store=store) as there:
         run = await here.start(endless(), id="r")
         assert await there.stop("r")
@@ -240,15 +234,13 @@ async def test_any_process_stops_a_run() -> None:
         assert again.status == other.status == "stopped"
 
 
-async def test_a_stop_that_comes_before_anybody_watches_counts() -> None:
-    store = MemoryLogStore()
+async def test_a_stop_that_comes_before_anybody_watches_counts(store: LogStore) -> None:
     await store.append("r", "e.0", b"")
     await store.stop("r")
     await asyncio.wait_for(store.watch_stop("r"), 5)
 
 
-async def test_a_new_run_is_not_stopped_for_the_old_one() -> None:
-    store = MemoryLogStore()
+async def test_a_new_run_is_not_stopped_for_the_old_one(store: LogStore) -> None:
     await store.append("r", "old.0", b"")
     await store.stop("r")
     async with Live(store=store) as here:
@@ -256,8 +248,7 @@ async def test_a_new_run_is_not_stopped_for_the_old_one() -> None:
         assert await run.wait() == "done"
 
 
-async def test_a_failed_run_fails_everywhere() -> None:
-    store = MemoryLogStore()
+async def test_a_failed_run_fails_everywhere(store: LogStore) -> None:
 
     async def told() -> Any:
         yield "a"
@@ -285,8 +276,7 @@ async def test_a_process_that_is_gone_loses_its_runs() -> None:
         store.hangs = False
 
 
-async def test_signs_of_life_keep_a_silent_run() -> None:
-    store = MemoryLogStore()
+async def test_signs_of_life_keep_a_silent_run(store: LogStore) -> None:
     gate = asyncio.Event()
     async with Live(store=store, sign_every=0.3) as here, Live(store=store) as there:
         run = await here.start(pieces("a", gate=gate), grace=60)
@@ -323,6 +313,35 @@ async def test_a_store_that_fails_for_a_while_loses_nothing_and_slows_nobody(
         story = await all_of(other)
         assert text_of(events_of(story)) == "".join(f"{i} " for i in range(2000))
     assert sum("the store failed" in record.message for record in caplog.records) == 1
+
+
+async def test_a_store_that_forgets_all_is_told_again(store: LogStore) -> None:
+    gate = asyncio.Event()
+    async with Live(store=store, sign_every=0.2) as here, Live(store=store) as there:
+        run = await here.start(pieces("abc", "def", gate=gate), id="r", fps=0, grace=60)
+        page = Page()
+        other = await found(there, "r")
+        reading = other.read(heartbeat=None)
+        while page.position < 6:
+            page.take(await anext(reading))
+        await reading.aclose()
+        await _forget(store)
+        gate.set()
+        await run.wait()
+        async with asyncio.timeout(20):
+            while await there.find("r") is None:
+                await asyncio.sleep(0.01)
+        await page.read(await found(there, "r"))
+        assert text_of(page.events) == "abcdef"
+        assert page.events[-1] == DoneEvent(None, None)
+        assert page.resets == 0
+
+
+async def _forget(store: LogStore) -> None:
+    if isinstance(store, MemoryLogStore):
+        store._logs.clear()
+    else:
+        await store._server.client().flushall()  # type: ignore[attr-defined]  # of RedisLogStore
 
 
 async def test_a_store_that_takes_and_denies_it_doubles_nothing() -> None:
@@ -377,8 +396,7 @@ async def test_the_store_is_told_few_times_a_second() -> None:
     assert len(store.appended) <= seconds * 20 + 4
 
 
-async def test_a_run_that_begins_anew_replaces_the_log_of_the_old_one() -> None:
-    store = MemoryLogStore()
+async def test_a_run_that_begins_anew_replaces_the_log_of_the_old_one(store: LogStore) -> None:
     async with Live(store=store) as one, Live(store=store) as two, Live(store=store) as three:
         await one.start(silent(), id="r", grace=60)
         old = await found(three, "r")
@@ -393,11 +411,12 @@ async def test_a_run_that_begins_anew_replaces_the_log_of_the_old_one() -> None:
             await store.append("r", "old.5", b"")
 
 
-async def test_readers_elsewhere_keep_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_readers_elsewhere_keep_a_run(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leaving, "FIRST_READER", 0.05)
     monkeypatch.setattr(leaving, "_AGAIN", 0.05)
     monkeypatch.setattr(keeper, "_FLAG_PATIENCE", 0.05)
-    store = MemoryLogStore()
     async with Live(store=store) as here, Live(store=store) as there:
         run = await here.start(endless(), id="read")
         unread = await here.start(endless(), id="unread")
@@ -416,10 +435,11 @@ async def test_readers_elsewhere_keep_a_run(monkeypatch: pytest.MonkeyPatch) -> 
         await reading.aclose()
 
 
-async def test_a_mirror_that_nobody_reads_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mirror_that_nobody_reads_is_let_go_of(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leaving, "FIRST_READER", 0.02)
     monkeypatch.setattr(mirror, "LINGER", 0.02)
-    store = MemoryLogStore()
     async with Live(store=store) as here, Live(store=store) as there:
         run = await here.start(endless(), id="r", on_disconnect="continue")
         first = await found(there, "r")
@@ -429,8 +449,7 @@ async def test_a_mirror_that_nobody_reads_is_let_go_of(monkeypatch: pytest.Monke
         assert run.status == "running"
 
 
-async def test_draining_ends_the_readers_of_mirrors() -> None:
-    store = MemoryLogStore()
+async def test_draining_ends_the_readers_of_mirrors(store: LogStore) -> None:
     async with Live(store=store) as here, Live(store=store) as there:
         run = await here.start(silent(), id="r", grace=60)
         reader = asyncio.create_task(all_of(await found(there, "r")))
@@ -441,8 +460,7 @@ async def test_draining_ends_the_readers_of_mirrors() -> None:
         assert run.status == "running"
 
 
-async def test_closing_brings_the_end_to_the_store() -> None:
-    store = MemoryLogStore()
+async def test_closing_brings_the_end_to_the_store(store: LogStore) -> None:
     async with Live(store=store) as there:
         async with Live(store=store) as here:
             await here.start(silent(), id="r")
@@ -488,10 +506,9 @@ async def test_a_store_that_hangs_does_not_keep_a_run_from_beginning() -> None:
         assert text_of(events_of(await all_of(run))) == "a"
 
 
-async def test_cuts_across_processes() -> None:
+async def test_cuts_across_processes(store: LogStore) -> None:
     """Acceptance 4, with each connection going to any process."""
     rng = random.Random(3)
-    store = MemoryLogStore()
     lives = [Live(store=store) for _ in range(3)]
     cuts = 0
     for _ in range(3):
@@ -547,10 +564,9 @@ def test_the_memory_store_is_a_store() -> None:
     assert callable(store.append)
 
 
-async def test_reading_from_a_cursor() -> None:
-    store = MemoryLogStore()
+async def test_reading_from_a_cursor(store: LogStore) -> None:
     for cursor in ("e.0", "e.5", "e.5", "e.9"):
-        await store.append("r", cursor, cursor.encode())
+        await store.append("r", cursor, f"{cursor} {random.random()}".encode())
     await store.close("r")
     for after, count in ((None, 4), ("e.0", 3), ("e.5", 1), ("e.7", 1), ("e.9", 0), ("f.0", 0)):
         assert len([record async for record in store.read("r", after)]) == count
@@ -558,8 +574,7 @@ async def test_reading_from_a_cursor() -> None:
         await store.append("r", "e.10", b"")
 
 
-async def test_cuts_in_one_other_process() -> None:
-    store = MemoryLogStore()
+async def test_cuts_in_one_other_process(store: LogStore) -> None:
     rng = random.Random(5)
     events = answer(rng)
     async with Live(store=store) as here, Live(store=store) as there:

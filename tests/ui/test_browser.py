@@ -114,7 +114,7 @@ async def test_a_frozen_tab_catches_up(browse: Browse) -> None:
 
 
 async def test_a_second_tab_joins(browse: Browse) -> None:
-    async with serving(tokens_per_second=300) as served:
+    async with serving(tokens_per_second=100) as served:
         served.sim.script(Reply(TEXT, reasoning=REASONING))
         page = await browse(served)
         await page.ask("Hello")
@@ -291,7 +291,7 @@ async def test_the_grid(browse: Browse, record_property: Callable[[str, object],
 
 
 async def test_the_grid_goes_on_after_a_cut_and_a_reload(browse: Browse) -> None:
-    async with serving(tokens_per_second=60) as served:
+    async with serving(tokens_per_second=20) as served:
         page = await browse(served)
         await page.tab.click("#tab-grid")
         await page.tab.click("label[for=size-8]")

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,22 @@ def test_it_serves_the_page_until_ctrl_c() -> None:
         out, err = running.communicate(timeout=GUARD_SECONDS)
     assert running.returncode == 0
     assert (out, err) == (b"", b"")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_while_the_browser_that_it_opened_does_not(
+    ending: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    browser = tmp_path / "browser"
+    # It replaces itself, and has the outputs of nobody, so that the test can end.
+    browser.write_text('#!/bin/sh\ntouch "$0.opened"\nexec sleep 20 >/dev/null 2>&1\n')
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    with started("--simulate", "--open") as (running, _):
+        while not browser.with_suffix(".opened").exists():
+            time.sleep(0.02)
+        running.send_signal(ending)
+        assert running.wait(timeout=10) == 0
 
 
 def test_sigterm_ends_it_too() -> None:

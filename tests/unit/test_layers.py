@@ -20,7 +20,17 @@ PACKAGE = Path(deepseek_async.__file__).parent
 LAYERS = [
     {"errors", "types", "pricing", "_version"},
     {"sse", "tokens", "wire", "policy"},
-    {"advice", "connections", "environment", "gate", "lanes", "response", "session", "totals"},
+    {
+        "advice",
+        "connections",
+        "environment",
+        "gate",
+        "lanes",
+        "observing",
+        "response",
+        "session",
+        "totals",
+    },
     {"caller", "checks", "combinators", "event_streams", "events", "reader", "streams"},
     {"batch", "structured", "tools"},
     {"resources"},

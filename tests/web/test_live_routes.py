@@ -377,6 +377,18 @@ def test_authorize_must_be_a_function() -> None:
             make(Live(), lambda *_: True, heartbeat=0)
 
 
+class Forbidden:
+    """What a framework answers with; as true as any object."""
+
+
+async def test_an_authorize_that_returns_its_refusal_lets_nobody_in(kind: str) -> None:
+    async with Live() as live, served(kind, live, lambda *_: Forbidden()) as port:
+        run, words = await reading(live, "Rain", id="r")
+        assert (await fetch(port, "/r/events")).status == 500
+        words.go_on.set()
+        assert await run.wait() == "done"
+
+
 async def test_an_authorize_that_raises_is_a_500_and_no_secret(kind: str) -> None:
     def broken(*_: Any) -> bool:
         raise ConnectionError("the database is gone")

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from deepseek_async import AsyncDeepSeek, PreflightError
+from deepseek_async.live import LiveClosedError, LiveFullError
 from deepseek_async.simulator import Fault, Simulator
 from deepseek_async.simulator.faults import FaultKind
-from deepseek_async.web import public_error
+from deepseek_async.web import ClientGone, public_error
 from tests.web.apps import QUESTION
 
 SECRETS = ("sk-", "balance", "key", "127.0.0.1")
@@ -52,3 +53,13 @@ async def test_a_wrong_key_is_not_the_readers_business() -> None:
 def test_mistakes_of_the_asker_and_of_the_application() -> None:
     assert public_error(PreflightError("no messages")).status == 400
     assert public_error(ZeroDivisionError()).status == 500
+
+
+def test_a_process_that_can_take_no_more() -> None:
+    for exc in (LiveFullError("10,000 runs"), LiveClosedError("ending")):
+        status, headers, _ = public_error(exc)
+        assert (status, "Retry-After" in headers) == (503, True)
+
+
+def test_a_client_that_left_is_no_failure_of_the_server() -> None:
+    assert public_error(ClientGone("gone")).status == 499

@@ -179,6 +179,52 @@ async def test_a_flood_of_wishes_is_one_reader(kind: str) -> None:
         assert run.status == "done"
 
 
+@pytest.mark.parametrize("count", [2, 10])
+async def test_wishes_that_come_together_are_no_leaving(kind: str, count: int) -> None:
+    async with Live() as live:
+        # A run that ends when nobody reads it, not even for a moment.
+        words = Words("Rain is water")
+        run = await live.start(source(words), fps=0)
+        async with serving(app_of(kind, lambda: run)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            await reader.readuntil(b"\r\n\r\n")
+            await until(lambda: run.readers == 1)
+            epoch = run.cursor.split(".")[0]
+            wish = json.dumps({"after": f"{epoch}.3"}).encode()
+            # All in one packet; with a mask of zeros, which changes nothing.
+            writer.write((bytes([0x81, 0x80 | len(wish)]) + bytes(4) + wish) * count)
+            async with asyncio.timeout(GUARD):
+                await reader.readuntil(b'"from":3')
+            words.go_on.set()
+            assert await run.wait() == "done"
+            writer.close()
+            await until(lambda: run.readers == 0)
+
+
+async def test_who_asks_again_and_reads_nothing_gets_one_answer(kind: str) -> None:
+    async with Live(max_bytes=64 << 20) as live:
+        run, words = await reading(live, "Rain is water" * 400_000)
+        async with serving(app_of(kind, lambda: run)) as port, aiohttp.ClientSession() as session:
+            async with session.ws_connect(f"http://127.0.0.1:{port}/", max_msg_size=0) as raw:
+                transport = raw._writer.transport
+                transport.pause_reading()
+                for _ in range(50):
+                    await raw.send_json({"after": "another.1"})
+                # Until the server has read them all.
+                await asyncio.sleep(0.1)
+                words.go_on.set()
+                assert await run.wait() == "done"
+                transport.resume_reading()
+                socket = Socket(raw)
+                assert await socket.rest() == 1000
+        whole = sum("reset" in each for each in socket.objects)
+        assert 1 <= whole <= 5
+
+
 @pytest.mark.parametrize(
     "message",
     ["", "no JSON", "[1]", '"stop"', '{"after": 3}', b"\xff\xfe", '{"after": "%s"}' % ("x" * 500)],

@@ -1,16 +1,18 @@
 """`while_connected`: what comes of the awaited, whoever leaves, and whenever."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import anyio
 import pytest
+import trustme
 from aiohttp import web
 
 from deepseek_async import DeepSeekError
 from deepseek_async.simulator import Fault, Simulator
-from deepseek_async.web import ClientGone, while_connected
+from deepseek_async.web import ClientGone, aiohttp_sse, while_connected
 from tests.web.apps import QUESTION
 from tests.web.browser import Browser, fetch, until
 from tests.web.serving import serving, tasks
@@ -320,3 +322,50 @@ async def test_in_frameworks_the_upstream_is_closed(
             await until(lambda: sim.metrics.open_connections == 0)
             await until(lambda: len(outcomes) == 2)
     assert outcomes == ["answered", "gone"]
+
+
+@pytest.mark.parametrize("answers", ["plain", "stream"])
+async def test_leaving_over_tls_is_leaving(answers: str, caplog: pytest.LogCaptureFixture) -> None:
+    authority = trustme.CA()
+    mine = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(mine)
+    theirs = ssl.create_default_context()
+    authority.configure_trust(theirs)
+    begun, ended = asyncio.Event(), asyncio.Event()
+    raised: list[BaseException] = []
+
+    async def silent() -> AsyncGenerator[str]:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+            yield ""
+        finally:
+            ended.set()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            if answers == "stream":
+                return await aiohttp_sse(request, silent)
+            await while_connected(request, anext(silent()))
+        except BaseException as exc:
+            raised.append(exc)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=mine)
+        await site.start()
+        port = runner.addresses[0][1]
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=theirs)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await begun.wait()
+        writer.close()
+        await ended.wait()
+        await until(lambda: not tasks())
+    finally:
+        await runner.cleanup()
+    assert [type(exc) for exc in raised] == ([ClientGone] if answers == "plain" else [])
+    assert caplog.text == ""

@@ -13,6 +13,7 @@ from deepseek_async.cli.batch.options import (
     BudgetUsd,
     Cache,
     Chart,
+    DaskScheduler,
     Deadline,
     Display,
     Durability,
@@ -92,6 +93,7 @@ def run(
             help="Wait for the disk for groups of answers, for each one, or not at all.",
         ),
     ] = Durability.GROUP,
+    dask: DaskScheduler = None,
     force: Force = False,
     chart: Chart = None,
     json: ReportJson = False,
@@ -124,6 +126,8 @@ def run(
     plan = plan_run(
         source, out, given, display, base_url=base_url, simulate=simulate, force=force, pace=pace
     )
+    if dask is not None:
+        _run_on_dask(context, plan, display, dask)
     _run(context, plan, display)
 
 
@@ -307,6 +311,13 @@ def _run(context: typer.Context, plan: "Plan", display: Display) -> None:
     from deepseek_async.cli.batch.run import run_batch
 
     raise typer.Exit(asyncio.run(run_batch(plan, display, open_screen(), _program(context))))
+
+
+def _run_on_dask(context: typer.Context, plan: "Plan", display: Display, scheduler: str) -> None:
+    from deepseek_async.cli.batch.dask import check_dask, run_on_dask
+
+    check_dask(plan, scheduler, display)
+    raise typer.Exit(run_on_dask(plan, scheduler, display, open_screen(), _program(context)))
 
 
 def _program(context: typer.Context) -> str:

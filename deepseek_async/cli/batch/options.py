@@ -155,6 +155,15 @@ On402Option = Annotated[
         show_default=False,
     ),
 ]
+DaskScheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="SCHEDULER",
+        help="Run in parts on a Dask cluster: the address of its scheduler, or local:N for N "
+        "processes here. --dedupe then looks at each part for itself.",
+    ),
+]
 Force = Annotated[
     bool,
     typer.Option("--force", help="Go on although settings or input have changed."),

@@ -78,9 +78,19 @@ class Names(msgspec.Struct, frozen=True):
     again: str = "resume"
     """The command that goes on where this one ended."""
 
+    go_on: tuple[str, ...] | None = None
+    """The same with all that follows, if that is more than the results file."""
+
     def command(self, name: str, *options: str) -> str:
         """Return a command to be typed."""
-        return shlex.join([*self.program.split(), "batch", name, str(self.out), *options])
+        return self._typed(name, str(self.out), *options)
+
+    def going_on(self) -> str:
+        """Return the command that goes on where this one ended."""
+        return self.command(self.again) if self.go_on is None else self._typed(*self.go_on)
+
+    def _typed(self, *words: str) -> str:
+        return shlex.join([*self.program.split(), "batch", *words])
 
 
 def report_lines(ending: Ending, names: Names) -> list[str]:
@@ -152,17 +162,20 @@ def _cost(report: BatchReport) -> str:
 
 def _pace(report: BatchReport) -> str:
     seconds = max(report.seconds, 1e-3)
-    return (
-        f"{report.succeeded / seconds:,.1f} answers/s, "
-        f"{report.usage.total_tokens / seconds:,.0f} tokens/s, "
-        f"at most {max((sample.in_flight for sample in report.samples), default=0):,} at once"
-    )
+    parts = [
+        f"{report.succeeded / seconds:,.1f} answers/s",
+        f"{report.usage.total_tokens / seconds:,.0f} tokens/s",
+    ]
+    if report.samples:
+        most = max(sample.in_flight for sample in report.samples)
+        parts.append(f"at most {most:,} at once")
+    return ", ".join(parts)
 
 
 def advice_lines(ending: Ending, names: Names) -> list[str]:
     """Return what went wrong and what to do about it; nothing if all is well."""
     report = ending.report
-    go_on = f"go on with: {names.command(names.again)}"
+    go_on = f"go on with: {names.going_on()}"
     error = ending.error or report.error
     if ending.error is None and report.outcome in _STOPPED:
         reason = _STOPPED[report.outcome] if error is None else tell_error(error)

@@ -71,7 +71,7 @@ async def run_batch(plan: Plan, display: Display, screen: Screen, program: str) 
     ending = Ending(
         run.report, failures, count_letters(paths.errors), run.error, run.interrupts.count > 0
     )
-    return _finish(ending, names, display, screen, simulated=plan.target.simulate)
+    return finish(ending, names, display, screen, simulated=plan.target.simulate)
 
 
 @contextlib.contextmanager
@@ -97,9 +97,10 @@ def _shown(path: str) -> str:
     return path
 
 
-def _finish(
+def finish(
     ending: Ending, names: Names, display: Display, screen: Screen, *, simulated: bool
 ) -> int:
+    """Tell what a run did, and return the exit status."""
     status = ending.status
     if display.json:
         screen.write(report_json(ending, names).decode())
