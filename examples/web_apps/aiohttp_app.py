@@ -125,7 +125,8 @@ const find = (id) => document.getElementById(id);
 
 // Follow an answer, over broken connections; `show` is told of all that has come so far.
 function follow(url, show) {
-  const answer = { text: "", reasoning: "", tools: Object.create(null), queued: 0, done: null };
+  const empty = () => ({ text: "", reasoning: "", tools: Object.create(null) });
+  const answer = { ...empty(), queued: 0, done: null };
   let cursor = null, failures = 0, source;
   function connect() {
     source = new EventSource(cursor === null ? url : `${url}?after=${cursor}`);
@@ -133,7 +134,7 @@ function follow(url, show) {
       const batch = JSON.parse(message.data);
       if (message.lastEventId) cursor = message.lastEventId;
       failures = 0;
-      if (batch.reset) Object.assign(answer, { text: "", reasoning: "", tools: Object.create(null) });
+      if (batch.reset) Object.assign(answer, empty());
       for (const [kind, value, name, id] of batch.d) {
         if (kind === "text" || kind === "reasoning") answer[kind] += value;
         else if (kind === "queued") answer.queued = value;
