@@ -144,11 +144,16 @@ def split_requests(
 
     Raises:
         BatchFileError: If the file can't be read.
-        PreflightError: If a size is not above 0.
+        PreflightError: If a size is not above 0, or the file is Parquet.
     """
     if size < 1 or max_bytes < 1:
         raise PreflightError(f"size and max_bytes must be above 0, got {size!r} and {max_bytes!r}")
     file = Path(path).absolute()
+    if file.suffix.lower() == ".parquet":
+        raise PreflightError(
+            f"{str(path)!r} is Parquet, which has no lines to cut: give run_shard the rows "
+            "themselves, or write them as JSONL"
+        )
     try:
         return _Cut(file, size, max_bytes).parts()
     except OSError as exc:

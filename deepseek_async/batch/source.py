@@ -10,6 +10,7 @@ import anyio.to_thread
 import msgspec
 
 from deepseek_async.batch.entries import Entry, Fields, Registry, read_fields
+from deepseek_async.batch.parquet_source import ParquetRows
 from deepseek_async.errors import BatchFileError
 from deepseek_async.wire.repair import UNREADABLE, parse_json
 
@@ -49,12 +50,16 @@ def open_source(requests: Requests, transform: Callable[[Any], Any] | None = Non
     """Return the entries of an input; nothing is read before they are asked for.
 
     Args:
-        requests: The path of a JSONL file, or an iterable of requests: :class:`BatchRequest`, its
-            dict, or a body alone. A sync iterable runs in the event loop.
-        transform: Makes a request of an item; of a file it gets the decoded line.
+        requests: The path of a JSONL file, or of a Parquet file (``.parquet``; see
+            :class:`ParquetRows`), or an iterable of requests: :class:`BatchRequest`, its dict, or a
+            body alone. A sync iterable runs in the event loop.
+        transform: Makes a request of an item; of a file it gets the decoded line, or the row.
     """
     if isinstance(requests, str | os.PathLike):
-        return FileSource(requests, transform)
+        path = Path(requests)
+        if path.suffix.lower() == ".parquet":
+            return ParquetSource(path, transform)
+        return FileSource(path, transform)
     return IterableSource(requests, transform)
 
 
@@ -149,6 +154,27 @@ class IterableSource:
         # Files are iterators too; they belong to the caller.
         if close is not None and hasattr(iterator, "gi_frame"):
             close()
+
+
+class ParquetSource(IterableSource):
+    """Entries of a Parquet file, one for each row."""
+
+    def __init__(self, path: Path, transform: Callable[[Any], Any] | None = None) -> None:
+        self._rows = ParquetRows(path)
+        super().__init__(self._rows, transform)
+        self._name = path.name
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are; None before the first entry."""
+        return self._rows.total
+
+    async def __anext__(self) -> Entry:
+        entry = await super().__anext__()
+        entry.where = f"{self._name} row {self._read}"
+        if entry.bad is not None:
+            entry.bad = f"{entry.where}: {entry.bad}"
+        return entry
 
 
 def _is_iterable(value: object) -> TypeGuard[Iterable[Any]]:

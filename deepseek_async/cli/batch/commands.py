@@ -53,7 +53,8 @@ InArgument = Annotated[
     Path,
     typer.Argument(
         metavar="IN",
-        help="JSONL: on each line a request as in OpenAI's batches, or the body of one.",
+        help="JSONL: on each line a request as in OpenAI's batches, or the body of one; or the "
+        "same as rows of a .parquet file.",
         show_default=False,
     ),
 ]
