@@ -416,7 +416,7 @@ async def test_readers_elsewhere_keep_a_run(
 ) -> None:
     monkeypatch.setattr(leaving, "FIRST_READER", 0.05)
     monkeypatch.setattr(leaving, "_AGAIN", 0.05)
-    monkeypatch.setattr(keeper, "_FLAG_PATIENCE", 0.05)
+    monkeypatch.setattr(keeper, "_FLAG_PATIENCE", 0.5)
     async with Live(store=store) as here, Live(store=store) as there:
         run = await here.start(endless(), id="read")
         unread = await here.start(endless(), id="unread")
