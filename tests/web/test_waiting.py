@@ -353,7 +353,7 @@ async def test_leaving_over_tls_is_leaving(answers: str, caplog: pytest.LogCaptu
 
     app = web.Application()
     app.router.add_get("/", handler)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=mine)
