@@ -35,6 +35,7 @@ class Feed:
         on_join: Is called when a reader has come.
 
     Attributes:
+        lags: Whether it is told of a log that is ahead of it: cursors from there may be, too.
         ended: Whether the last event has been told.
         ending: How the run ended, for those that read it elsewhere.
         epoch: What its cursors begin with.
@@ -73,6 +74,7 @@ class Feed:
         self.told_at = 0.0
         self.queued: QueuedEvent | None = None
         self.ended = False
+        self.lags = False
         self.ending: Ending | None = None
 
     @property
@@ -198,6 +200,10 @@ class Feed:
                 yield self._everything()
             while not (self.ended and position == self.told):
                 start = position
+                if self.ended and start > self.told:
+                    # It never came that far.
+                    yield self._everything()
+                    return
                 if self._drain is not None and not self.ended:
                     yield self._farewell(start, self._drain)
                     return
@@ -226,7 +232,8 @@ class Feed:
             return None
         number = int(position)
         # As it was sent: whoever has had everything is known by the text of its cursor.
-        return number if number <= self.told and str(number) == position else None
+        is_known = number <= self.told or (self.lags and not self.ended)
+        return number if is_known and str(number) == position else None
 
     def _after(self, position: int) -> Batch:
         """Return what follows a position; the same object for all who are equally far."""

@@ -160,6 +160,7 @@ class MirroredRun(Run):
         feed = self._feed
         if not self._known.done():
             feed.epoch = cursor.rpartition(".")[0]
+            feed.lags = True
             self._owner = record.owner
             self._known.set_result(True)
         events = _unseen(record, feed.log.end)

@@ -598,3 +598,25 @@ async def test_where_tasks_begin_at_once() -> None:
             assert events_of(await all_of(await found(there, run.id))) == events_of(
                 await all_of(run)
             )
+
+
+async def test_a_process_that_is_behind_lets_readers_wait() -> None:
+    """A cursor from the process that reads the upstream may be ahead of what the store has told."""
+    store = MemoryLogStore()
+    gate = asyncio.Event()
+    async with Live(store=store) as here, Live(store=store) as there:
+        run = await here.start(pieces("a", "b", gate=gate), fps=0, on_disconnect="continue")
+        other = await found(there, run.id)
+        await until(lambda: other.cursor == run.cursor)
+        epoch, _, position = run.cursor.partition(".")
+        ahead = f"{epoch}.{int(position) + 1}"
+        reading = asyncio.ensure_future(all_of(other, ahead))
+        await asyncio.sleep(0.05)
+        assert not reading.done()
+        gate.set()
+        events = events_of(await reading)
+        assert not any(isinstance(event, ResetEvent) for event in events)
+        # One that it never comes to is none of this log.
+        gone = events_of(await all_of(other, f"{epoch}.1000"))
+        assert isinstance(gone[0], ResetEvent)
+        assert text_of(gone) == "ab"

@@ -1,5 +1,6 @@
 """Our own format: what each event becomes."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -93,3 +94,21 @@ async def test_each_event_has_one_form(event: Any, expected: list[Any]) -> None:
     assert objects[-1]["done"] == {"status": "done", "finish_reason": "stop"}
     assert objects[-1]["usage"]["total_tokens"] == 3
     assert {each["run"] for each in objects} == {run.id}
+
+
+async def test_a_reset_has_a_cursor_even_where_nothing_was_told_yet() -> None:
+    go_on = asyncio.Event()
+
+    async def waiting() -> AsyncGenerator[str]:
+        await go_on.wait()
+        yield "Rain"
+
+    async with Live() as live:
+        run = await live.start(waiting())
+        pieces = sse_bytes(run, after="another.100")
+        assert await anext(pieces) == b": ok\n\n"
+        reset = await anext(pieces)
+        assert b'"reset":true' in reset
+        assert reset.startswith(b"id: %b\n" % run.cursor.encode())
+        go_on.set()
+        await pieces.aclose()

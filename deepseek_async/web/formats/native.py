@@ -83,8 +83,13 @@ def object_with_cursor(run: Run, batch: Batch, *, show_errors: bool) -> bytes:
 
 
 def has_cursor(batch: Batch) -> bool:
-    """Return whether a batch is behind where one could go on."""
-    return batch.end != batch.start or batch.last
+    """Return whether a batch is behind where one could go on.
+
+    After a reset that is where the new log is, even if nothing has been told there yet: whoever
+    has thrown away the text must not come back with the old cursor.
+    """
+    is_reset = bool(batch.events) and isinstance(batch.events[0], ResetEvent)
+    return batch.end != batch.start or batch.last or is_reset
 
 
 def message(run: Run, batch: Batch, *, show_errors: bool = False) -> dict[str, Any]:
