@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from deepseek_async import DoneEvent
-from deepseek_async.live.errors import LiveStoreError, RunLostError
+from deepseek_async.live.errors import LiveClosedError, LiveStoreError, RunLostError
 from deepseek_async.live.events import FailedEvent, LiveEvent, StoppedEvent
 from deepseek_async.live.keeper import MISSING_SIGNS
 from deepseek_async.live.log import Log
@@ -133,17 +133,31 @@ class MirroredRun(Run):
             max_bytes=max_bytes,
             on_end=on_end,
         )
+        if self._leaving is not None and not self._known.done():
+            # A store that is slow is no reader who stays away.
+            self._leaving.joined()
 
     async def known(self) -> bool:
-        """Wait until it is known whether there is such a run.
+        """Wait until it is known whether there is such a run. Whoever asks has time to read it.
 
         Raises:
             LiveStoreError: If the store can't be asked.
+            LiveClosedError: If this process ended before the store answered.
         """
+        if self._known.done():
+            self._expect_readers()
         await asyncio.wait([self._known])
         if isinstance(self._error, LiveStoreError):
             raise LiveStoreError(str(self._error))
-        return self._known.result()
+        is_known = self._known.result()
+        if not is_known and self._status == "stopped":
+            raise LiveClosedError("the process is ending, and has not heard of this run yet")
+        return is_known
+
+    def _expect_readers(self) -> None:
+        """From now on, count how long nobody reads."""
+        if self._leaving is not None and not self.readers:
+            self._leaving.left()
 
     async def stop(self) -> None:
         """Let the process that reads the upstream close it. Returns when that is done.
@@ -163,6 +177,7 @@ class MirroredRun(Run):
             feed.lags = True
             self._owner = record.owner
             self._known.set_result(True)
+            self._expect_readers()
         events = _unseen(record, feed.log.end)
         if record.ending is not None and events:
             self._final = record.ending

@@ -211,7 +211,7 @@ class Live:
 
         Raises:
             LiveStoreError: If the store can't be asked.
-            LiveClosedError: If this was closed, and the run is another process's.
+            LiveClosedError: If this was closed or drained, and the run is another process's.
             LiveFullError: If too many runs of other processes are read here.
             RuntimeError: If another event loop runs than that of the first run.
         """

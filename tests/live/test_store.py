@@ -449,6 +449,57 @@ async def test_a_mirror_that_nobody_reads_is_let_go_of(
         assert run.status == "running"
 
 
+class Slow(MemoryLogStore):
+    """A store that takes its time to answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+
+    async def read(self, run: str, after: str | None) -> AsyncGenerator[tuple[str, bytes]]:
+        await self.answers.wait()
+        async for record in super().read(run, after):
+            yield record
+
+
+async def test_a_store_that_is_slow_is_no_reader_who_stays_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leaving, "FIRST_READER", 0.01)
+    monkeypatch.setattr(mirror, "LINGER", 0.01)
+    store = Slow()
+    async with Live(store=store) as here, Live(store=store) as there:
+        await here.start(endless(), id="r", on_disconnect="continue")
+        finding = asyncio.create_task(there.find("r"))
+        await asyncio.sleep(0.1)
+        store.answers.set()
+        assert await finding is not None
+
+
+async def test_a_run_that_was_found_again_has_time_to_be_read(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaving, "FIRST_READER", 1.5)
+    monkeypatch.setattr(mirror, "LINGER", 1.5)
+    async with Live(store=store) as here, Live(store=store) as there:
+        await here.start(endless(), id="r", on_disconnect="continue")
+        run = await found(there, "r")
+        for _ in range(8):
+            await asyncio.sleep(0.25)
+            assert await found(there, "r") is run
+
+
+async def test_a_process_that_ends_does_not_deny_what_it_has_not_heard_of() -> None:
+    store = Slow()
+    async with Live(store=store) as here, Live(store=store) as there:
+        await here.start(endless(), id="r", on_disconnect="continue")
+        finding = asyncio.create_task(there.find("r"))
+        await until(lambda: there._mirrors)
+        await there.drain(0.5)
+        with pytest.raises(LiveClosedError, match="is ending"):
+            await finding
+
+
 async def test_draining_ends_the_readers_of_mirrors(store: LogStore) -> None:
     async with Live(store=store) as here, Live(store=store) as there:
         run = await here.start(silent(), id="r", grace=60)
