@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Generic, TypeVar
 
 from deepseek_async.combinators.deltas import read_delta, with_text
-from deepseek_async.combinators.frames import Feed, close_source, seconds_of
+from deepseek_async.combinators.frames import ReadAhead, close_source, seconds_of
 
 E = TypeVar("E")
 
@@ -51,18 +51,18 @@ async def _coalesced(events: AsyncIterable[E], frame: float, most: int) -> Async
     held = _Merging[E](most)
     now = asyncio.get_running_loop().time
     due = now()
-    async with Feed(events, held) as feed:
+    async with ReadAhead(events, held) as ahead:
         ended = False
         while not ended:
-            await feed.wait(due)
-            ended = feed.ended
+            await ahead.wait(due)
+            ended = ahead.ended
             if held.deltas:
                 due = now() + frame
             taken = held.take()
-            feed.go_on()
+            ahead.go_on()
             for event in taken:
                 yield event
-        feed.raise_failure()
+        ahead.raise_failure()
 
 
 class _Merging(Generic[E]):

@@ -31,7 +31,7 @@ class Held(Protocol[E_contra]):
         ...
 
 
-class Feed(Generic[E]):
+class ReadAhead(Generic[E]):
     """Reads a source in a task, and tells when what was read is due.
 
     An async context manager; leaving it ends the task and closes the source. All of the source

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Generic, TypeVar
 
 from deepseek_async.combinators.deltas import read_delta, with_text
-from deepseek_async.combinators.frames import Feed, seconds_of
+from deepseek_async.combinators.frames import ReadAhead, seconds_of
 from deepseek_async.combinators.graphemes import cluster_at
 
 E = TypeVar("E")
@@ -49,17 +49,17 @@ async def _smoothed(events: AsyncIterable[E], lag: float, frame: float) -> Async
     now = asyncio.get_running_loop().time
     held = _Backlog[E](Pace(lag, frame), now)
     due = now()
-    async with Feed(events, held) as feed:
+    async with ReadAhead(events, held) as ahead:
         ended = False
         while not ended:
-            await feed.wait(due)
-            ended = feed.ended
+            await ahead.wait(due)
+            ended = ahead.ended
             due = now() + frame
             taken = held.flush() if ended else held.take()
-            feed.go_on()
+            ahead.go_on()
             for event in taken:
                 yield event
-        feed.raise_failure()
+        ahead.raise_failure()
 
 
 class Pace:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol, TypeVar
 
-from deepseek_async.combinators.frames import Feed, seconds_of
+from deepseek_async.combinators.frames import ReadAhead, seconds_of
 from deepseek_async.events import QueuedEvent, RawEvent
 
 R = TypeVar("R")
@@ -47,21 +47,21 @@ async def _snapshots(stream: Growing[R], frame: float) -> AsyncGenerator[R]:
     due = now()
     news = _News()
     last: R | None = None
-    async with Feed(stream, news) as feed:
+    async with ReadAhead(stream, news) as ahead:
         ended = False
         while not ended:
-            await feed.wait(due)
-            ended = feed.ended
+            await ahead.wait(due)
+            ended = ahead.ended
             if not news:
                 break
             snapshot = stream.snapshot
             due = now() + frame
             news.seen()
-            feed.go_on()
+            ahead.go_on()
             if last is None or snapshot != last:
                 last = snapshot
                 yield snapshot
-        feed.raise_failure()
+        ahead.raise_failure()
 
 
 class _News:
