@@ -4,10 +4,10 @@ Names are imported when they are first used: ``import deepseek_async`` alone cos
 nothing, and aiohttp is imported by the first request.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepseek_async._version import __version__
+from deepseek_async.lazy import lazy_names
 
 if TYPE_CHECKING:
     from deepseek_async.batch import (
@@ -469,16 +469,4 @@ __all__ = [
     "tool",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    module = _HOME.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(module), name)
-    # Found directly from now on.
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

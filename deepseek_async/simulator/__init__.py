@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deepseek_async.lazy import lazy_names
+
 if TYPE_CHECKING:
     from deepseek_async.simulator.clock import Clock
     from deepseek_async.simulator.core import Options, ReceivedRequest
@@ -51,42 +53,28 @@ __all__ = [
     "load_script",
 ]
 
-_MODULES = {
-    "FAULT_KINDS": "faults",
-    "Clock": "clock",
-    "Constant": "pace",
-    "Fault": "faults",
-    "LogNormal": "pace",
-    "Metrics": "metrics",
-    "Options": "core",
-    "ReceivedRequest": "core",
-    "Recorder": "recording.recorder",
-    "RecordingFileError": "recording.files",
-    "RecordingThread": "recording.thread",
-    "Replay": "scripted",
-    "Replayer": "recording.replayer",
-    "Reply": "scripted",
-    "ScriptFile": "script_file",
-    "ScriptFileError": "script_file",
-    "Simulator": "server",
-    "SimulatorThread": "thread",
-    "Uniform": "pace",
-    "When": "scripted",
-    "load_script": "script_file",
+_HOME = {
+    "FAULT_KINDS": f"{__name__}.faults",
+    "Clock": f"{__name__}.clock",
+    "Constant": f"{__name__}.pace",
+    "Fault": f"{__name__}.faults",
+    "LogNormal": f"{__name__}.pace",
+    "Metrics": f"{__name__}.metrics",
+    "Options": f"{__name__}.core",
+    "ReceivedRequest": f"{__name__}.core",
+    "Recorder": f"{__name__}.recording.recorder",
+    "RecordingFileError": f"{__name__}.recording.files",
+    "RecordingThread": f"{__name__}.recording.thread",
+    "Replay": f"{__name__}.scripted",
+    "Replayer": f"{__name__}.recording.replayer",
+    "Reply": f"{__name__}.scripted",
+    "ScriptFile": f"{__name__}.script_file",
+    "ScriptFileError": f"{__name__}.script_file",
+    "Simulator": f"{__name__}.server",
+    "SimulatorThread": f"{__name__}.thread",
+    "Uniform": f"{__name__}.pace",
+    "When": f"{__name__}.scripted",
+    "load_script": f"{__name__}.script_file",
 }
 
-
-def __getattr__(name: str) -> object:
-    try:
-        module = _MODULES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    from importlib import import_module
-
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

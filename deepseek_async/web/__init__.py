@@ -11,6 +11,8 @@ no server and no framework.
 
 from typing import TYPE_CHECKING
 
+from deepseek_async.lazy import lazy_names
+
 if TYPE_CHECKING:
     from deepseek_async.web.aiohttp_app import live_aiohttp
     from deepseek_async.web.aiohttp_reply import aiohttp_sse
@@ -37,32 +39,18 @@ __all__ = [
     "while_connected",
 ]
 
-_MODULES = {
-    "ClientGone": "leaving",
-    "PublicError": "refusal",
-    "aiohttp_sse": "aiohttp_reply",
-    "aiohttp_ws": "aiohttp_socket",
-    "asgi_sse": "asgi",
-    "asgi_ws": "asgi_socket",
-    "live_aiohttp": "aiohttp_app",
-    "live_asgi": "asgi_live",
-    "public_error": "refusal",
-    "sse_bytes": "pieces",
-    "while_connected": "waiting",
+_HOME = {
+    "ClientGone": f"{__name__}.leaving",
+    "PublicError": f"{__name__}.refusal",
+    "aiohttp_sse": f"{__name__}.aiohttp_reply",
+    "aiohttp_ws": f"{__name__}.aiohttp_socket",
+    "asgi_sse": f"{__name__}.asgi",
+    "asgi_ws": f"{__name__}.asgi_socket",
+    "live_aiohttp": f"{__name__}.aiohttp_app",
+    "live_asgi": f"{__name__}.asgi_live",
+    "public_error": f"{__name__}.refusal",
+    "sse_bytes": f"{__name__}.pieces",
+    "while_connected": f"{__name__}.waiting",
 }
 
-
-def __getattr__(name: str) -> object:
-    try:
-        module = _MODULES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    from importlib import import_module
-
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME)
