@@ -394,6 +394,18 @@ async def test_the_view_follows_unless_somebody_reads(browse: Browse) -> None:
         await page.until(f"{distance} < 5")
 
 
+async def test_the_theme_is_that_of_the_system(browse: Browse) -> None:
+    async with serving() as served:
+        page = await browse(served, color_scheme="dark")
+        ground = "getComputedStyle(document.body).backgroundColor"
+        dark = await page.js(ground)
+        await page.tab.emulate_media(color_scheme="light")
+        light = await page.js(ground)
+        assert light != dark
+        await page.tab.click("#toggle-theme")
+        assert await page.js(ground) == dark
+
+
 async def test_the_theme_can_be_chosen(browse: Browse) -> None:
     async with serving() as served:
         page = await browse(served, color_scheme="light")

@@ -1,7 +1,16 @@
-// Before the first paint: the theme that was chosen, if one was.
-try {
-  const theme = localStorage.getItem("deepseek-ui:theme");
-  if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
-} catch {
-  // Storage may be switched off; then the system's theme holds.
+// Before the first paint: the theme that was chosen, or else the system's, whenever that changes.
+{
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const paint = () => {
+    let chosen = null;
+    try {
+      chosen = localStorage.getItem("deepseek-ui:theme");
+    } catch {
+      // Storage may be switched off.
+    }
+    const theme = system.matches ? "dark" : "light";
+    document.documentElement.dataset.theme = ["dark", "light"].includes(chosen) ? chosen : theme;
+  };
+  paint();
+  system.addEventListener("change", paint);
 }
