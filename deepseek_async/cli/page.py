@@ -59,7 +59,7 @@ async def serve_page(
                     # In a thread that nobody waits for: some browsers only return when they are
                     # closed again, and the server must end before that.
                     threading.Thread(
-                        target=webbrowser.open, args=(server.url,), daemon=True
+                        target=webbrowser.open, args=(server.url_for_once(),), daemon=True
                     ).start()
                 await ended.wait()
 

@@ -5,7 +5,8 @@ site that is open in a browser, and by every user of the machine. So there are t
 
 - The name in ``Host`` must be one that no other site can point here (DNS rebinding).
 - What changes something must come from our own page (``Origin``, ``Sec-Fetch-Site``).
-- All but the start page needs a cookie, which only the URL on the terminal brings.
+- Everything needs a cookie, which only the URL on the terminal brings, or the one that a browser
+  is started with. That one works once: the arguments of a process are no secret.
 """
 
 import hmac
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp.typedefs import Handler, Middleware
 
 _POLICY = (
@@ -47,6 +50,15 @@ class Guard:
         self.token = secrets.token_urlsafe(16)
         # Browsers keep one set of cookies for all ports of a host.
         self._cookie = f"deepseek_ui_{secrets.token_hex(4)}"
+        self._pass: str | None = None
+
+    def issue_pass(self) -> str:
+        """Return what opens the page once, and is worth nothing then; the one before is void.
+
+        For where others may see it, as they see the arguments of a program that is started.
+        """
+        self._pass = secrets.token_urlsafe(16)
+        return self._pass
 
     def middleware(self) -> "Middleware":
         """Return what stands before every handler."""
@@ -56,8 +68,7 @@ class Guard:
             problem = self._problem(request)
             if problem is not None:
                 return web.Response(status=403, text=problem)
-            given = request.query.get("token")
-            if given is not None and request.path == "/" and self._is_token(given):
+            if request.path == "/" and self._opens(request.query):
                 return self._admit()
             if not self._is_token(request.cookies.get(self._cookie, "")):
                 return web.Response(
@@ -72,8 +83,17 @@ class Guard:
         """Add what every answer carries; a signal of aiohttp, so that streams have it too."""
         response.headers.update(_HEADERS)
 
+    def _opens(self, query: "Mapping[str, str]") -> bool:
+        """Whether an address has the token in it, or the pass, which is used up by that."""
+        if self._is_token(query.get("token", "")):
+            return True
+        if self._pass is None or not _equal(query.get("pass", ""), self._pass):
+            return False
+        self._pass = None
+        return True
+
     def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.token.encode())
+        return _equal(given, self.token)
 
     def _admit(self) -> web.Response:
         """Keep the token in a cookie, and out of the address."""
@@ -105,3 +125,8 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _equal(given: str, secret: str) -> bool:
+    # Lone surrogates, as of undecodable bytes in a query, are in no secret.
+    return hmac.compare_digest(given.encode(errors="replace"), secret.encode())

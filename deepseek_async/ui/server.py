@@ -81,13 +81,15 @@ class UIServer:
         Raises:
             RuntimeError: If it isn't running.
         """
-        if self._runner is None:
-            raise RuntimeError("the page isn't served: use async with, or await start()")
-        host, port = self._runner.addresses[0][:2]
-        if host in ("0.0.0.0", "::"):
-            host = "127.0.0.1"
-        at = f"[{host}]" if ":" in host else host
-        return f"http://{at}:{port}/?token={self._guard.token}"
+        return f"{self._address()}?token={self._guard.token}"
+
+    def url_for_once(self) -> str:
+        """Return what opens the page a single time, for where others may see it.
+
+        Raises:
+            RuntimeError: If it isn't running.
+        """
+        return f"{self._address()}?pass={self._guard.issue_pass()}"
 
     async def start(self) -> None:
         """Listen.
@@ -125,6 +127,15 @@ class UIServer:
             await routes.aclose()
         finally:
             await runner.cleanup()
+
+    def _address(self) -> str:
+        if self._runner is None:
+            raise RuntimeError("the page isn't served: use async with, or await start()")
+        host, port = self._runner.addresses[0][:2]
+        if host in ("0.0.0.0", "::"):
+            host = "127.0.0.1"
+        at = f"[{host}]" if ":" in host else host
+        return f"http://{at}:{port}/"
 
     def _app(self, routes: Routes) -> web.Application:
         app = web.Application(middlewares=[self._guard.middleware()], client_max_size=_MAX_BODY)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,3 +140,27 @@ def test_the_files_of_the_page_are_part_of_the_package() -> None:
             assert name in names
         # What would make markup of text.
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text)
+
+
+def test_the_address_that_a_browser_is_started_with_is_no_secret_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {told}.part; mv {told}.part {told}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    with started("--open") as (_, lines):
+        deadline = time.monotonic() + GUARD_SECONDS
+        while not told.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        url = told.read_text().strip()
+        base, _, token = lines[0].partition("?token=")
+        assert token not in url
+        assert url.startswith(f"{base}?pass=")
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        with opener.open(url) as response:
+            assert b"<!doctype html>" in response.read().lower()
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(url)

@@ -59,6 +59,28 @@ async def test_the_cookie_is_for_our_page_alone() -> None:
             assert "SameSite=Strict" in cookie
 
 
+async def test_an_address_for_once_is_worth_nothing_afterwards() -> None:
+    async with serving() as served:
+        void, once = served.server.url_for_once(), served.server.url_for_once()
+        assert served.server.url.partition("token=")[2] not in once
+        cookies = aiohttp.CookieJar(unsafe=True)
+        async with (
+            aiohttp.ClientSession() as other,
+            aiohttp.ClientSession(cookie_jar=cookies) as browser,
+        ):
+            for url in (void, once.replace("/?", "/api/hello?")):
+                async with other.get(url) as response:
+                    assert response.status == 401
+            async with browser.get(once) as response:
+                assert response.status == 200
+                assert str(response.url) == f"{served.base}/"
+            async with other.get(once) as response:
+                assert response.status == 401
+            # A browser that opens its old tabs again.
+            async with browser.get(once) as response:
+                assert response.status == 200
+
+
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", ""]
 )
@@ -357,6 +379,8 @@ async def test_a_port_that_was_asked_for_must_be_free() -> None:
                 await server.start()
         with pytest.raises(RuntimeError, match="isn't served"):
             assert server.url
+        with pytest.raises(RuntimeError, match="isn't served"):
+            server.url_for_once()
         await server.stop()
 
 
