@@ -58,8 +58,11 @@ class Asker:
         await self._let_end(conversation)
         if not conversation.turns:
             raise Busy("nothing was asked yet")
-        last = conversation.turns.pop()
-        return await self._start(conversation, last.question, last.before)
+        last = conversation.turns[-1]
+        turn = await self._start(conversation, last.question, last.before)
+        # Only now: an answer that nothing takes the place of is not given up.
+        conversation.turns.remove(last)
+        return turn
 
     async def aclose(self) -> None:
         """Wait until what has ended is kept; the runs have been stopped before."""

@@ -247,6 +247,18 @@ async def test_a_retry_replaces_the_answer() -> None:
         assert [each["role"] for each in sent_messages(served)] == ["user"]
 
 
+async def test_a_retry_that_can_not_begin_leaves_the_answer() -> None:
+    async with serving() as served, visiting(served) as visitor:
+        served.sim.script(Reply("One"))
+        first = await visitor.ask("Hello")
+        await ended(served, first)
+        await served.server.live.drain(0)
+        status, _ = await visitor.post(f"/api/conversations/{first['id']}/retry")
+        assert status == 503
+        turns = (await read(visitor, first["id"]))["turns"]
+        assert [text_of(turn) for turn in turns] == ["One"]
+
+
 async def test_what_failed_before_it_began_can_be_asked_again() -> None:
     async with serving() as served, visiting(served) as visitor:
         served.sim.script(Reply.error("insufficient_balance"), Reply("Fine"))
