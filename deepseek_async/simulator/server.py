@@ -264,9 +264,13 @@ class Simulator:
         self._transports.add(transport)
         try:
             return await self._serve(request, plan, transport, started)
-        except (asyncio.CancelledError, ConnectionError):
+        except asyncio.CancelledError:
             metrics.disconnects += 1
             raise
+        except ConnectionError:
+            metrics.disconnects += 1
+            # It reaches nobody; raised, it would be logged as an error of this server.
+            return web.Response()
         finally:
             self._transports.discard(transport)
             self._core.finish(plan)

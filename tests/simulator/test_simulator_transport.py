@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+import struct
 
 import aiohttp
 import pytest
+import yarl
 
 from deepseek_async.simulator import Fault, Replay, Reply, Simulator
 
@@ -71,6 +74,29 @@ async def test_a_client_that_leaves_ends_its_stream_at_once(client: Client) -> N
     await until(lambda: sim.metrics.in_flight == 0)
     await until(lambda: sim.metrics.open_connections == 0)
     assert sim.metrics.disconnects == 1
+
+
+async def test_clients_that_reset_at_once_are_no_errors_of_the_server(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    sim = client.sim
+    at = yarl.URL(sim.base_url)
+    assert at.host is not None
+    assert at.port is not None
+    body = json.dumps(chat(stream=True)).encode()
+    head = (
+        "POST /chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-raw\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    for _ in range(50):
+        with socket.create_connection((at.host, at.port)) as asking:
+            asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            asking.sendall(head.encode() + body)
+        await asyncio.sleep(0)
+    await until(lambda: sim.metrics.requests > 0 and sim.metrics.open_connections == 0)
+    await until(lambda: sim.metrics.in_flight == 0)
+    assert sim.metrics.disconnects > 0
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_a_client_that_does_not_read_costs_little(client: Client) -> None:
