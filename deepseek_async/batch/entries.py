@@ -56,12 +56,6 @@ class Entry(msgspec.Struct, gc=False):
     duplicate: bool = False
     """Whether an earlier item has the same ``custom_id`` and the same body."""
 
-    offset: int = 0
-    """Where its line begins in the file, in bytes."""
-
-    length: int = 0
-    """Length of its line in bytes; 0 if it came from no file."""
-
     size: int = 0
     """Length of its body as JSON in bytes."""
 

@@ -218,13 +218,12 @@ class FileSource:
     async def __anext__(self) -> Entry:
         while not self._closed:
             for line in self._lines:
-                offset = self._offset
                 self._offset += len(line)
                 self._number += 1
                 if self._number == 1:
                     line = line.removeprefix(_BYTE_ORDER_MARK)
                 if not line.isspace() and line:
-                    return self._entry(line, offset)
+                    return self._entry(line)
             # A cancellation here loses nothing: the block is then read again.
             lines = await anyio.to_thread.run_sync(self._read_block)
             if not lines:
@@ -233,7 +232,7 @@ class FileSource:
             self._lines = iter(lines)
         raise StopAsyncIteration
 
-    def _entry(self, line: bytes, offset: int) -> Entry:
+    def _entry(self, line: bytes) -> Entry:
         where = f"{self._path.name} line {self._number}"
         try:
             item = _decode(line)
@@ -243,8 +242,6 @@ class FileSource:
         entry = self._naming.entry(item, where, line.rstrip(b"\r\n"))
         if entry.bad is not None:
             entry.bad = f"{where}: {entry.bad}"
-        entry.offset = offset
-        entry.length = self._offset - offset
         return entry
 
     def _read_block(self) -> list[bytes]:
@@ -272,21 +269,6 @@ class FileSource:
 
     def _error(self, reason: str) -> BatchFileError:
         return BatchFileError(f"{self._path} can't be read: {reason}", path=str(self._path))
-
-    def read_again(self, entry: Entry) -> dict[str, Any]:
-        """Return the body of an entry, read from the file once more; blocks for a moment.
-
-        Raises:
-            BatchFileError: If the file can't be read any longer, or is another one by now.
-        """
-        try:
-            with self._path.open("rb") as file:
-                file.seek(entry.offset)
-                line = file.read(entry.length).removeprefix(_BYTE_ORDER_MARK)
-            fields = self._naming.fields(_decode(line))
-        except (OSError, ValueError) as exc:
-            raise self._error(str(exc)) from exc
-        return dict(fields.body)
 
     async def aclose(self) -> None:
         """Close the file; there are no more entries then."""
