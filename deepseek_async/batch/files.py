@@ -1,8 +1,9 @@
 """Durable writing: what was written stays, or an error says why not."""
 
+import contextlib
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 from deepseek_async.errors import BatchFileError
@@ -89,7 +90,7 @@ def replace_file(path: Path, parts: Iterable[bytes]) -> None:
 class AppendFile:
     """A file that grows by whole commits: after a failure it ends where the last one ended.
 
-    Blocks; to be used in a thread. The file is created with the first commit.
+    Blocks; to be used in a thread. The file is created with the first write.
 
     Args:
         path: The file.
@@ -98,11 +99,13 @@ class AppendFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
+        # How long it was after the last commit, and how much has been written since.
         self._size = 0
+        self._ahead = 0
         self._has_rest = False
 
     def open(self) -> None:
-        """Open the file at its end, or create it; ``append`` does that, too.
+        """Open the file at its end, or create it; ``write`` does that, too.
 
         Raises:
             BatchFileError: If that fails.
@@ -112,37 +115,52 @@ class AppendFile:
         except OSError as exc:
             raise file_error(self._path, exc) from exc
 
-    def append(self, lines: Sequence[bytes], *, sync: bool) -> int:
-        """Write to the end.
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Hand lines to the system, which keeps them if this process is killed.
 
         Args:
-            lines: Whole lines.
-            sync: Whether they must be on the disk when this returns.
-
-        Returns:
-            How many bytes that were.
+            lines: Whole lines, for the end of the file.
 
         Raises:
-            BatchFileError: If it fails; then none of ``lines`` is in the file.
+            BatchFileError: If it fails; then nothing since the last commit is in the file.
         """
-        try:
+        with self._whole():
             descriptor = self._open() if self._descriptor is None else self._descriptor
             if self._has_rest:
                 self._cut_rest(descriptor)
-            self._has_rest = True
-            size = 0
             for start in range(0, len(lines), _AT_ONCE):
                 piece = b"".join(lines[start : start + _AT_ONCE])
                 write_all(descriptor, piece)
-                size += len(piece)
-            if sync:
-                _sync(descriptor)
-        except OSError as exc:
-            self._try_to_cut_rest()
-            raise file_error(self._path, exc) from exc
-        self._has_rest = False
-        self._size += size
-        return size
+                self._ahead += len(piece)
+
+    def commit(self, *, sync: bool) -> None:
+        """Let what has been written stay.
+
+        Args:
+            sync: Whether it must be on the disk when this returns.
+
+        Raises:
+            BatchFileError: If it fails; then nothing since the last commit is in the file.
+        """
+        with self._whole():
+            if sync and self._ahead and self._descriptor is not None:
+                _sync(self._descriptor)
+        self._size += self._ahead
+        self._ahead = 0
+
+    @contextlib.contextmanager
+    def _whole(self) -> Generator[None]:
+        """Go back to the last commit if something fails."""
+        try:
+            yield
+        except BaseException as exc:
+            if self._descriptor is not None:
+                # If it can't be done now: before the next write; else the next run finds the rest.
+                with contextlib.suppress(OSError):
+                    self._cut_rest(self._descriptor)
+            if isinstance(exc, OSError):
+                raise file_error(self._path, exc) from exc
+            raise
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY
@@ -164,16 +182,10 @@ class AppendFile:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
 
-    def _try_to_cut_rest(self) -> None:
-        if self._descriptor is not None and self._has_rest:
-            try:
-                self._cut_rest(self._descriptor)
-            except OSError:
-                # Tried again before the next commit; else the next run finds the rest.
-                self._has_rest = True
-
     def _cut_rest(self, descriptor: int) -> None:
         # Also after a failed sync: the system may have forgotten that those pages aren't on the
         # disk, and would report success for them the next time.
+        self._has_rest = True
+        self._ahead = 0
         os.ftruncate(descriptor, self._size)
         self._has_rest = False

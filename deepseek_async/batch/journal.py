@@ -1,8 +1,10 @@
 """The results of a job on the disk: written in groups, acknowledged when they are durable.
 
 The results file is the journal. One thread writes whatever has gathered since its last visit, in
-one piece, and waits for the disk; the event loop never does. Nothing is told to be durable before
-it is, and what was handed over is written even if the tasks that did so are cancelled.
+one piece, and from time to time waits for the disk; the event loop never does. So a process that is
+killed loses the answers of a moment, and a machine that crashes those of a tenth of a second.
+Nothing is told to be durable before it is, and what was handed over is written even if the tasks
+that did so are cancelled.
 """
 
 import asyncio
@@ -22,10 +24,12 @@ from deepseek_async.errors import BatchFileError
 
 T = TypeVar("T")
 
-# When a group is written: as many records, bytes, or seconds since its first.
+# When a group is committed: as many records, bytes, or seconds since its first.
 _GROUP_RECORDS = 1_000
 _GROUP_BYTES = 1 << 20
 _GROUP_SECONDS = 0.1
+# When records are written, to be committed with their group: seconds since the first of them.
+_WRITE_SECONDS = 0.02
 
 # When those who add should wait, in bytes of what isn't written yet.
 _ROOM = 8 << 20
@@ -66,6 +70,7 @@ class Journal(Generic[T]):
         self._on_error = on_error
         self._retry = retry
         self._at_once = durability == "each"
+        self._always_commits = durability != "group"
         self._files: JournalFiles[T] = JournalFiles(self.paths, durability)
         self._options = (settings, source, retry, force)
         self._opened = Opened.nothing()
@@ -78,7 +83,10 @@ class Journal(Generic[T]):
         self._answered: set[int] = set()
         self._results = 0
         self._failures = 0
-        self._gathered_bytes = 0
+        # Of the group that is to be committed next: written or not, and by when.
+        self._group_records = 0
+        self._group_bytes = 0
+        self._commit_at: float | None = None
         self._count_added = 0
         self._count_durable = 0
         self._unwritten = 0
@@ -180,30 +188,50 @@ class Journal(Generic[T]):
         records.append((line, token))
         self._count_added += 1
         self._unwritten += len(line)
-        self._gathered_bytes += len(line)
+        self._group_records += 1
+        self._group_bytes += len(line)
         if self._writing is None and self.error is None:
             self._write_in_time()
 
     def _write_in_time(self) -> None:
-        gathered = len(self._gathered)
-        if self._at_once or gathered >= _GROUP_RECORDS or self._gathered_bytes >= _GROUP_BYTES:
+        """Have what has gathered written soon, and committed in time."""
+        if (
+            self._at_once
+            or self._group_records >= _GROUP_RECORDS
+            or self._group_bytes >= _GROUP_BYTES
+        ):
             self._write()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(_GROUP_SECONDS, self._write)
+        elif self._timer is None or len(self._gathered) == 1:
+            self._set_timer()
 
-    def _write(self) -> None:
+    def _set_timer(self) -> None:
+        self._stop_timer()
+        now = self._loop.time()
+        if self._commit_at is None:
+            self._commit_at = now + _GROUP_SECONDS
+        # All of the group may be written already.
+        at = min(now + _WRITE_SECONDS, self._commit_at) if self._gathered else self._commit_at
+        self._timer = self._loop.call_at(at, self._write_ahead)
+
+    def _write_ahead(self) -> None:
+        assert self._commit_at is not None
+        self._write(commit=self._always_commits or self._loop.time() >= self._commit_at)
+
+    def _write(self, *, commit: bool = True) -> None:
         """Have the thread write what has gathered."""
         self._stop_timer()
         assert self._executor is not None
         self._writing, self._gathered = self._gathered, Group()
-        self._gathered_bytes = 0
-        self._in_thread(self._after_write, self._files.write, self._writing)
+        if commit:
+            self._group_records = self._group_bytes = 0
+            self._commit_at = None
+        writing = partial(self._files.write, self._writing, commit=commit)
+        self._in_thread(self._after_write, writing)
 
     def _in_thread(
         self,
         then: Callable[[Outcome[T]], None],
-        function: Callable[..., Outcome[T]],
-        *arguments: object,
+        function: Callable[[], Outcome[T]],
     ) -> None:
         """Call a function in the thread, and ``then`` with its outcome in the event loop."""
 
@@ -213,7 +241,7 @@ class Journal(Generic[T]):
                 self._loop.call_soon_threadsafe(then, _outcome_of(future))
 
         assert self._executor is not None
-        self._executor.submit(function, *arguments).add_done_callback(tell)
+        self._executor.submit(function).add_done_callback(tell)
 
     def _after_write(self, outcome: Outcome[T]) -> None:
         group, self._writing = self._writing, None
@@ -224,6 +252,8 @@ class Journal(Generic[T]):
                 self._gathered = group
             elif self._gathered:
                 self._write_in_time()
+            elif self._group_records:
+                self._set_timer()
         self._tell(outcome)
 
     def _tell(self, outcome: Outcome[T]) -> None:
@@ -292,14 +322,14 @@ class Journal(Generic[T]):
         self._closed = asyncio.Event()
         # What the thread is writing is its own again when it comes to this.
         groups = [self._gathered] if self._writing is None else [self._writing, self._gathered]
-        self._in_thread(
-            self._after_close,
+        finishing = partial(
             self._files.finish,
             groups,
             self.results,
             self.failures,
             self._answered if self._retry else None,
         )
+        self._in_thread(self._after_close, finishing)
         assert self._executor is not None
         self._executor.shutdown(wait=False)
 

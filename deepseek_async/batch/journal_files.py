@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from deepseek_async.batch.dead_letters import DeadLetters, tidy
@@ -25,7 +26,8 @@ from deepseek_async.errors import BatchFileError
 T = TypeVar("T")
 
 #: How sure a result must be before it is acknowledged: ``group``, on the disk, together with those
-#: of the same tenth of a second; ``each``, on the disk, at once and by itself; ``none``, handed to
+#: of the same tenth of a second, and before that with the system, which keeps them if the process
+#: is killed; ``each``, on the disk, at once and by itself; ``none``, handed to
 #: the system, which costs it if the machine crashes.
 Durability = Literal["group", "each", "none"]
 
@@ -52,7 +54,7 @@ class Outcome(NamedTuple, Generic[T]):
     """What became of groups.
 
     Attributes:
-        durable: The tokens of what has been written.
+        durable: The tokens of what has been committed.
         size: How many bytes that was.
         error: Why the rest has not been; None if nothing is left.
     """
@@ -60,6 +62,52 @@ class Outcome(NamedTuple, Generic[T]):
     durable: list[T]
     size: int
     error: BatchFileError | None
+
+
+class _Half(Generic[T]):
+    """One of the files, and the records that were written to it and are not committed."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = AppendFile(path)
+        self._ahead: list[tuple[bytes, T]] = []
+
+    def write(
+        self,
+        records: list[tuple[bytes, T]],
+        committed: list[tuple[bytes, T]],
+        *,
+        each: bool,
+        commit: bool,
+        sync: bool,
+    ) -> None:
+        """Write records, and commit them with those that were written before.
+
+        Args:
+            records: Are taken out, once they are written. If it fails, all that is not committed
+                is in there again.
+            committed: What is committed is added to this.
+            each: Whether to commit each by itself.
+            commit: Whether to commit at all.
+            sync: Whether it must be on the disk then.
+
+        Raises:
+            BatchFileError: If it fails.
+        """
+        while records or (commit and self._ahead):
+            part = records[:1] if each else records[:]
+            try:
+                self.file.write([line for line, _ in part])
+                self._ahead += part
+                del records[: len(part)]
+                if commit:
+                    self.file.commit(sync=sync)
+            except BaseException:
+                records[:0] = self._ahead
+                self._ahead.clear()
+                raise
+            if commit:
+                committed += self._ahead
+                self._ahead.clear()
 
 
 class Opened(NamedTuple):
@@ -88,8 +136,8 @@ class JournalFiles(Generic[T]):
         self._paths = paths
         self._durability = durability
         self._lock = FileLock(paths.lock)
-        self._results = AppendFile(paths.results)
-        self._failures = AppendFile(paths.errors)
+        self._results: _Half[T] = _Half(paths.results)
+        self._failures: _Half[T] = _Half(paths.errors)
         self._meta = Meta()
         self._source: os.stat_result | None = None
         self.complete: tuple[int, int] | None = None
@@ -145,7 +193,7 @@ class JournalFiles(Generic[T]):
             self._source = os.stat(source)
         # Before the first result: it tells that the file is ours.
         write_meta(paths.meta, self._meta)
-        self._results.open()
+        self._results.file.open()
         finished = None if old is None else old.finished
         if finished is not None and (
             self._source is None
@@ -155,25 +203,31 @@ class JournalFiles(Generic[T]):
             finished = None
         return Opened(results, failures, finished)
 
-    def write(self, *groups: Group[T]) -> Outcome[T]:
-        """Append groups to the files; what has been written is taken out of them."""
-        durable: list[T] = []
-        size = 0
+    def write(self, *groups: Group[T], commit: bool = True) -> Outcome[T]:
+        """Append groups to the files; what has been written is taken out of them.
+
+        Args:
+            groups: In this order. After a failure what was written before and not committed is in
+                one of them again.
+            commit: Whether to acknowledge them, and what was written before.
+        """
+        committed: list[tuple[bytes, T]] = []
         error: BatchFileError | None = None
-        each = self._durability == "each"
         for group in groups:
-            for file, records in ((self._results, group.results), (self._failures, group.failures)):
-                while records:
-                    part = records[:1] if each else records[:]
-                    lines = [line for line, _ in part]
-                    try:
-                        size += file.append(lines, sync=self._durability != "none")
-                    except BatchFileError as exc:
-                        error = exc
-                        break
-                    durable += [token for _, token in part]
-                    del records[: len(part)]
-        return Outcome(durable, size, error)
+            for half, records in ((self._results, group.results), (self._failures, group.failures)):
+                try:
+                    half.write(
+                        records,
+                        committed,
+                        each=self._durability == "each",
+                        commit=commit,
+                        sync=self._durability != "none",
+                    )
+                except BatchFileError as exc:
+                    error = exc
+        return Outcome(
+            [token for _, token in committed], sum(len(line) for line, _ in committed), error
+        )
 
     def finish(
         self, groups: Sequence[Group[T]], results: int, failures: int, answered: Set[int] | None
@@ -208,6 +262,6 @@ class JournalFiles(Generic[T]):
 
     def close(self) -> None:
         """Close the files and release the lock."""
-        self._results.close()
-        self._failures.close()
+        self._results.file.close()
+        self._failures.file.close()
         self._lock.release()

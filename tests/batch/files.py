@@ -1,6 +1,8 @@
 """Journals and their lines, for the tests of them."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +74,10 @@ def add_failures(journal: Journal[str], *names: str, code: str = "400") -> None:
     """Add failed requests."""
     for name in names:
         journal.add_dead_letter(failure(name, code), name)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what a thread brings about."""
+    async with asyncio.timeout(30):
+        while not condition():  # nothing signals what is in a file
+            await asyncio.sleep(0.005)

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from deepseek_async.batch import files as files_module
+from deepseek_async.batch import journal as journal_module
 from deepseek_async.batch.damage import Span, repair_file
 from deepseek_async.batch.files import AppendFile, replace_file
 from deepseek_async.batch.journal_files import Durability
 from deepseek_async.batch.recovery import recover
 from deepseek_async.errors import BatchFileError
-from tests.batch.files import Recorded, add, add_failures, files_in, names_in, result
+from tests.batch.files import Recorded, add, add_failures, files_in, names_in, result, until
 
 resource = pytest.importorskip("resource")
 
@@ -130,12 +131,17 @@ def test_a_file_that_can_not_be_repaired_is_as_it_was(tmp_path: Path) -> None:
     assert recover(path, damaged).lines == 1
 
 
+def put(file: AppendFile, lines: list[bytes]) -> None:
+    file.write(lines)
+    file.commit(sync=True)
+
+
 def test_after_a_failed_sync_the_same_bytes_are_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The system forgets pages that it failed to write: a second sync would succeed for nothing.
     file = AppendFile(tmp_path / "out")
-    file.append([b"a\n"], sync=True)
+    put(file, [b"a\n"])
     sizes: list[int] = []
 
     def fail(descriptor: int) -> None:
@@ -145,19 +151,43 @@ def test_after_a_failed_sync_the_same_bytes_are_written_again(
     with monkeypatch.context() as patch:
         patch.setattr(files_module, "_sync", fail)
         with pytest.raises(BatchFileError, match="Input/output error"):
-            file.append([b"b\n"], sync=True)
+            put(file, [b"b\n"])
     assert sizes == [4]
     assert (tmp_path / "out").read_bytes() == b"a\n"
-    file.append([b"b\n"], sync=True)
+    put(file, [b"b\n"])
     file.close()
     assert (tmp_path / "out").read_bytes() == b"a\nb\n"
+
+
+async def test_a_failed_sync_takes_back_what_was_written_before_it(
+    told: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(journal_module, "_GROUP_SECONDS", 3600)
+    out = tmp_path / "out"
+    journal = told.journal(out)
+    await journal.open()
+    add(journal, "a")
+    await until(lambda: names_in(out) == ["a"])
+    add(journal, "b")
+    await until(lambda: names_in(out) == ["a", "b"])
+    add(journal, "c")
+    with monkeypatch.context() as patch:
+        patch.setattr(files_module, "_sync", fail)
+        with pytest.raises(BatchFileError, match="Input/output error"):
+            await journal.flush()
+    assert names_in(out) == told.tokens == []
+    await journal.aclose()
+    assert names_in(out) == told.tokens == ["a", "b", "c"]
 
 
 def test_a_rest_that_can_not_be_cut_at_once_is_cut_before_the_next_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = AppendFile(tmp_path / "out")
-    file.append([b"a\n"], sync=True)
+    put(file, [b"a\n"])
 
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -167,8 +197,8 @@ def test_a_rest_that_can_not_be_cut_at_once_is_cut_before_the_next_commit(
         patch.setattr(files_module, "_sync", fail)
         for _ in range(2):
             with pytest.raises(BatchFileError, match="Input/output error"):
-                file.append([b"b\n"], sync=True)
-    file.append([b"c\n"], sync=True)
+                put(file, [b"b\n"])
+    put(file, [b"c\n"])
     file.close()
     assert (tmp_path / "out").read_bytes() == b"a\nc\n"
 
@@ -178,7 +208,7 @@ def test_a_file_that_can_not_be_opened_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(BatchFileError, match="Is a directory; name a file, not a directory"):
         file.open()
     with pytest.raises(BatchFileError, match="Is a directory"):
-        file.append([b"a\n"], sync=True)
+        put(file, [b"a\n"])
     file.close()
 
 
@@ -192,8 +222,8 @@ def test_a_file_whose_name_can_not_be_made_durable_is_closed(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         with pytest.raises(BatchFileError, match="Input/output error"):
-            file.append([b"a\n"], sync=True)
-    file.append([b"b\n"], sync=True)
+            put(file, [b"a\n"])
+    put(file, [b"b\n"])
     file.close()
     assert (tmp_path / "out").read_bytes() == b"b\n"
 

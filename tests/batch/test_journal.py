@@ -8,12 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from deepseek_async.batch import files as files_module
 from deepseek_async.batch import journal as journal_module
-from deepseek_async.batch.files import AppendFile
 from deepseek_async.batch.journal_files import Durability
 from deepseek_async.batch.records import INVALID_INPUT
 from deepseek_async.errors import BatchFileError, BatchLockedError, BatchSettingsError
-from tests.batch.files import Recorded, add, add_failures, failure, files_in, names_in, result
+from tests.batch.files import (
+    Recorded,
+    add,
+    add_failures,
+    failure,
+    files_in,
+    names_in,
+    result,
+    until,
+)
 
 
 @pytest.fixture
@@ -68,6 +77,35 @@ async def test_a_group_is_written_when_its_time_has_come(told: Recorded, tmp_pat
         add(journal, "c")
         await acknowledged.wait()
     assert told.tokens == ["a", "b", "c"]
+
+
+async def test_what_is_not_committed_yet_survives_the_process(
+    told: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_GROUP_SECONDS", 3600)
+    out = tmp_path / "out"
+    async with told.journal(out) as journal:
+        add(journal, "a")
+        await until(lambda: names_in(out) == ["a"])
+        add(journal, "b")
+        await until(lambda: names_in(out) == ["a", "b"])
+        add_failures(journal, "c")
+        await until(lambda: names_in(tmp_path / "out.errors.jsonl") == ["c"])
+        assert told.tokens == []
+    assert sorted(told.tokens) == ["a", "b", "c"]
+    assert names_in(out) == ["a", "b"]
+
+
+async def test_what_was_written_is_committed_although_nothing_more_comes(
+    told: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_GROUP_SECONDS", 0.1)
+    monkeypatch.setattr(journal_module, "_WRITE_SECONDS", 0.001)
+    async with told.journal(tmp_path / "out") as journal:
+        add(journal, "a")
+        await until(lambda: told.tokens == ["a"])
+        add(journal, "b")
+        await until(lambda: told.tokens == ["a", "b"])
 
 
 @pytest.mark.parametrize(("count", "size"), [(1_000, 1), (2, 1 << 20)])
@@ -430,8 +468,9 @@ async def test_who_waits_while_it_is_closed_sees_the_end(told: Recorded, tmp_pat
     assert told.tokens == ["a", "b"]
 
 
+@pytest.mark.parametrize("name", ["write_all", "_sync"])
 async def test_a_failure_of_another_kind_leaves_nobody_waiting(
-    told: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, told: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> int:
         raise MemoryError("too large")
@@ -439,13 +478,13 @@ async def test_a_failure_of_another_kind_leaves_nobody_waiting(
     journal = told.journal(tmp_path / "out")
     await journal.open()
     with monkeypatch.context() as patch:
-        patch.setattr(AppendFile, "append", fail)
+        patch.setattr(files_module, name, fail)
         add(journal, "a")
         with pytest.raises(BatchFileError, match="failed with MemoryError: too large") as excinfo:
             await journal.flush()
         assert isinstance(excinfo.value.__cause__, MemoryError)
     await journal.aclose()
-    assert told.tokens == ["a"]
+    assert names_in(tmp_path / "out") == told.tokens == ["a"]
 
 
 def test_a_loop_that_ends_without_closing_writes_what_it_had_begun(
