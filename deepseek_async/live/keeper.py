@@ -1,14 +1,15 @@
 """Writes a run to a store, for the other processes."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-from deepseek_async.live.errors import LogForgottenError, LogReplacedError
+from deepseek_async.live.errors import LiveStoreError, LogForgottenError, LogReplacedError
 from deepseek_async.live.feed import Feed
 from deepseek_async.live.reading import Reading
-from deepseek_async.live.records import encoded, read_flags
-from deepseek_async.live.store import PATIENCE, LogStore
+from deepseek_async.live.records import encoded, kept_flag, read_flags
+from deepseek_async.live.store import PATIENCE, LogStore, asked
 
 _logger = logging.getLogger("deepseek_async.live")
 
@@ -60,6 +61,7 @@ class Keeper:
         self._warned = False
         self._is_over = False
         self._loop = asyncio.get_running_loop()
+        self._kept_flag = kept_flag(run_id, feed.epoch)
         self._announced: asyncio.Future[None] = self._loop.create_future()
         # Nothing here refers to the run, which refers to this: see Feed.end.
         self._task = self._loop.create_task(self._keep(on_stop), name=f"keep run {run_id}")
@@ -82,27 +84,34 @@ class Keeper:
     async def is_read_elsewhere(self) -> bool:
         """Return whether other processes have told that they read the run.
 
-        True also when the store can't be asked: it may be back in a moment, and readers with it.
+        True also when the store can't be asked, or has forgotten what it was told: it may be back
+        in a moment, and readers with it.
         """
         flags = read_flags(self._run_id, self._feed.epoch, self._feed.seconds, around=True)
         watches = [asyncio.ensure_future(self._store.watch_stop(flag)) for flag in flags]
+        kept = asyncio.ensure_future(self._store.watch_stop(self._kept_flag))
         try:
             done, _ = await asyncio.wait(
                 watches, timeout=_FLAG_PATIENCE, return_when=asyncio.FIRST_COMPLETED
             )
+            is_known = kept.done()
         finally:
-            await _cancelled(watches)
-        return bool(done) and not self._is_lost()
+            await _cancelled([*watches, kept])
+        if not done and not is_known:
+            await self._raise_kept_flag()
+        return (bool(done) or not is_known) and not self._is_lost()
 
     async def _keep(self, on_stop: Callable[[], None]) -> None:
         reading = self._feed.watch(self._sign_every)
         stops: asyncio.Task[None] | None = None
         try:
+            pause = _FIRST_PAUSE
             # Tells that there is the run.
             while not await self._append(0, 0):
                 if self._is_given_up():
                     return
-                await asyncio.sleep(_FIRST_PAUSE)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
             self._announce()
             # Only now: the flag may have been up for an earlier run.
             stops = self._loop.create_task(self._watch_stop(on_stop))
@@ -185,6 +194,7 @@ class Keeper:
 
     async def _watch_stop(self, on_stop: Callable[[], None]) -> None:
         """Wait until another process wants the run stopped."""
+        await self._raise_kept_flag()
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -196,6 +206,11 @@ class Keeper:
             else:
                 on_stop()
                 return
+
+    async def _raise_kept_flag(self) -> None:
+        # One that is not up is raised the next time that it is missed.
+        with contextlib.suppress(LiveStoreError):
+            await asked(self._store.stop(self._kept_flag))
 
     def _is_given_up(self) -> bool:
         """Return whether readers elsewhere have lost the run, and it has ended besides."""

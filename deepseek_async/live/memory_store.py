@@ -9,6 +9,8 @@ from deepseek_async.live.errors import LiveFullError, LogForgottenError, LogRepl
 
 # Bytes that a record takes beside its data.
 _RECORD = 150
+# How many epochs that a log had before are known.
+_BEFORE = 100
 # Flags of readers and stops are small, and several belong to a run.
 _FLAGS_PER_RUN = 8
 
@@ -16,8 +18,9 @@ _FLAGS_PER_RUN = 8
 class _Log:
     """One log."""
 
-    def __init__(self, epoch: str) -> None:
+    def __init__(self, epoch: str, before: list[str]) -> None:
         self.epoch = epoch
+        self.before = before
         self.records: list[tuple[str, bytes]] = []
         self.positions: list[int] = []
         self.size = 0
@@ -91,7 +94,7 @@ class MemoryLogStore:
         epoch, _, number = cursor.rpartition(".")
         position = int(number)
         log = self._logs.get(run)
-        if position == 0 and (log is None or log.epoch != epoch):
+        if position == 0 and (log is None or epoch not in (log.epoch, *log.before)):
             log = self._begin(run, epoch)
         if log is None:
             raise LogForgottenError(f"there is no log of {run!r}, or not any more")
@@ -163,7 +166,9 @@ class MemoryLogStore:
                 self._watches.pop(run, None)
 
     def _begin(self, run: str, epoch: str) -> _Log:
+        before: list[str] = []
         if (old := self._logs.pop(run, None)) is not None:
+            before = [old.epoch, *old.before][:_BEFORE]
             old.end()
         self._flags.pop(run, None)
         if len(self._logs) >= self._max_runs:
@@ -171,7 +176,7 @@ class MemoryLogStore:
             if oldest is None:
                 raise LiveFullError(f"there are {len(self._logs)} logs, and none is complete")
             del self._logs[oldest]
-        log = self._logs[run] = _Log(epoch)
+        log = self._logs[run] = _Log(epoch, before)
         return log
 
     def _expire(self) -> float:

@@ -16,7 +16,9 @@ from deepseek_async.live.store import PATIENCE, LogStore, asked
 
 #: For how many seconds a mirror without readers goes on: a page that is loaded anew finds it.
 LINGER = 10.0
-# How long to wait before a store that failed is read again, in seconds.
+# After how many seconds a run that still goes on is stopped again.
+_STOP_AGAIN = 2.0
+# How long to wait before a store that failed is read again, in seconds; then twice as long.
 _PAUSE = 0.2
 
 
@@ -50,6 +52,8 @@ class StoredRecords:
         deadline = self._loop.time() + self._patience
         error: Exception | None = None
         is_last_try = False
+        longest = self._patience / 10
+        pause = min(_PAUSE, longest)
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -68,7 +72,8 @@ class StoredRecords:
                 # It may be this process that slept, and what it waits for is there.
                 is_last_try = True
                 deadline = self._loop.time() + self._patience / 3
-            await asyncio.sleep(min(_PAUSE, self._patience / 10))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
         record = decoded(data)
         self._cursor = cursor
         self._patience = MISSING_SIGNS * record.sign_every
@@ -167,12 +172,20 @@ class MirroredRun(Run):
         """
         if self._status == "running":
             await asked(self._store.stop(self._id))
-        await self.wait()
+        while self._status == "running":
+            _, running = await asyncio.wait([self._ended], timeout=_STOP_AGAIN)
+            if running:
+                # A store that was started anew does not know of it any more.
+                with contextlib.suppress(LiveStoreError):
+                    await asked(self._store.stop(self._id))
 
     def _take(self, event: Any) -> None:
         cursor, record = event
         feed = self._feed
         if not self._known.done():
+            if record.start:
+                # Nor is it known whose it is.
+                raise RunLostError(f"the log begins at {record.start}")
             feed.epoch = cursor.rpartition(".")[0]
             feed.lags = True
             self._owner = record.owner

@@ -112,6 +112,18 @@ def read_flags(run_id: str, epoch: str, seconds: float, *, around: bool) -> list
     return [f"{run_id}\nread.{epoch}.{each}" for each in slots]
 
 
+def kept_flag(run_id: str, epoch: str) -> str:
+    """Return the name of the flag that the writer of a run raises.
+
+    Where it is up, the store answers, and has not forgotten those of the readers.
+
+    Args:
+        run_id: Id of the run.
+        epoch: Its epoch.
+    """
+    return f"{run_id}\nkept.{epoch}"
+
+
 def _encoded(event: LiveEvent) -> bytes:
     if isinstance(event, _KNOWN):
         return _encode(event)

@@ -26,7 +26,8 @@ class LogStore(Protocol):
 
         The first one makes the log. One of position 0 with another epoch than the log's begins it
         anew: what was there is forgotten, and its readers end. Either takes the flag of
-        :meth:`stop` down.
+        :meth:`stop` down. An epoch that the log had before does not come back: whoever was replaced
+        while it had nothing to tell still gives its signs of life at position 0.
 
         Args:
             run: Id of the run.
@@ -49,8 +50,8 @@ class LogStore(Protocol):
 
         Args:
             run: Id of the run.
-            after: Leave out the records up to this cursor, all of those that have it included;
-                None: from the beginning.
+            after: Leave out the records up to this cursor, all of those that have it now included;
+                those that come with it later are signs of life. None: from the beginning.
         """
         ...
 
@@ -63,7 +64,8 @@ class LogStore(Protocol):
 
         Args:
             run: Id of the run that somebody wants to stop. Runs also raise flags of their own,
-                under names that begin with their id and a line feed: that they are being read.
+                under names that begin with their id and a line feed: that they are being read, and
+                kept.
         """
         ...
 

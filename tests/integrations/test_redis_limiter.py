@@ -16,6 +16,7 @@ from deepseek_async.batch import LeaseLimiter, LeaseTable, ShardSettings, Stats,
 from deepseek_async.errors import PreflightError
 from deepseek_async.integrations.redis import RedisLimiter
 from deepseek_async.simulator import Simulator
+from tests.live.sources import until
 from tests.redis_server import RedisServer, require_redis
 
 # Only a hang gets here.
@@ -83,6 +84,21 @@ async def test_silence_frees_a_share(server: RedisServer) -> None:
         await asyncio.sleep(0.35)
         assert await limiter.renew("b", 10, Stats()) == 10
         assert await limiter.granted() == {"b": 10}
+
+
+async def test_where_there_is_less_than_one_for_each_they_take_turns(server: RedisServer) -> None:
+    async with RedisLimiter(server.url, 2, ttl=0.3) as limiter:
+        await has_run_for_long(limiter)
+        permits = dict.fromkeys("abcde", 0)
+        served: set[str] = set()
+        async with asyncio.timeout(GUARD):
+            while len(served) < 5:
+                for worker, had in permits.items():
+                    permits[worker] = await limiter.renew(worker, 4, Stats(permits=had))
+                    if permits[worker]:
+                        served.add(worker)
+                    assert sum(permits.values()) <= 2
+                await asyncio.sleep(0.01)
 
 
 async def test_limits_with_other_names_are_others(server: RedisServer) -> None:
@@ -178,6 +194,34 @@ async def test_a_redis_that_hangs_is_not_waited_for(
             assert await limiter.renew("a", 60, Stats(permits=60)) == 60
 
 
+async def test_calls_that_are_never_answered_do_not_pile_up(server: RedisServer) -> None:
+    from redis.asyncio import Redis
+
+    assert server._process is not None
+    async with Redis.from_url(server.url, socket_timeout=None) as client:
+        async with RedisLimiter(client, 10, ttl=0.3) as limiter:
+            await limiter.renew("a", 1, Stats())
+            server._process.send_signal(signal.SIGSTOP)
+            for _ in range(3):
+                assert await limiter.renew("a", 1, Stats()) == 1
+            assert limiter._server._calls
+            await until(lambda: not limiter._server._calls)
+            server._process.send_signal(signal.SIGCONT)
+
+
+async def test_closing_cancels_nobody_who_asks(server: RedisServer) -> None:
+    assert server._process is not None
+    async with RedisLimiter(server.url, 10, ttl=60) as limiter:
+        await limiter.renew("a", 1, Stats())
+        server._process.send_signal(signal.SIGSTOP)
+        asking = asyncio.create_task(limiter.granted())
+        await until(lambda: limiter._server._calls)
+        await limiter.aclose()
+        with pytest.raises(ConnectionError):
+            await asking
+        server._process.send_signal(signal.SIGCONT)
+
+
 async def test_shards_and_calls_share_a_limit(server: RedisServer, tmp_path: Path) -> None:
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}
     async with (
@@ -235,8 +279,25 @@ def test_what_can_not_be_meant(server: RedisServer) -> None:
         RedisLimiter(server.url, 1, ttl=0)
     with pytest.raises(ValueError, match="scheme"):
         RedisLimiter("localhost", 1)
-    with pytest.raises(ValueError, match="got int"):
+    with pytest.raises(ValueError, match="got <class 'int'>"):
         RedisLimiter(3, 1)
+    with pytest.raises(ValueError, match="options"):
+        RedisLimiter("redis://127.0.0.1:1/0?sockettimeout=3", 1)
+    from redis import Redis
+
+    with Redis.from_url(server.url) as blocking, pytest.raises(ValueError, match=r"redis\.client"):
+        RedisLimiter(blocking, 1)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:ses/ame@h:6379", "redis://ann:ses#ame@h", "redis://:a@[ses"]
+)
+def test_a_url_that_is_none_tells_no_password(url: str) -> None:
+    pytest.importorskip("redis", reason="redis-py is not installed")
+    with pytest.raises(ValueError, match="percent-encoded") as caught:
+        RedisLimiter(url, 1)
+    assert "ses" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 def test_without_redis_py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

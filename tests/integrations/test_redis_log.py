@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.distributed import redis_log
-from deepseek_async.integrations.redis import RedisLogStore
+from deepseek_async.integrations.redis import RedisLogStore, log_store
 from deepseek_async.live import (
     Live,
     LiveFullError,
@@ -119,6 +119,132 @@ async def test_another_writer_takes_a_log_over(store: RedisLogStore) -> None:
     assert await records(store, "r", 1) == [("new.0", b"3")]
 
 
+async def test_a_writer_that_was_replaced_closes_nothing(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with RedisLogStore(server.url) as one, RedisLogStore(server.url) as two:
+        await one.append("r", "old.0", b"")
+        await two.append("r", "new.0", b"")
+        await one.close("r")
+        await two.append("r", "new.5", b"")
+        with pytest.raises(LogReplacedError):
+            await two.append("r", "old.5", b"")
+        await two.close("r")
+        with pytest.raises(LogReplacedError):
+            await two.append("r", "new.9", b"")
+        assert not one._epochs
+        # Of as many as there may be, the oldest are forgotten.
+        monkeypatch.setattr(log_store, "_MOST_EPOCHS", 3)
+        for run in "abcdef":
+            await one.append(run, "e.0", b"")
+        assert [*one._epochs] == ["d", "e", "f"]
+        # One that has written nothing may close.
+        await two.append("s", "e.0", b"")
+        await one.close("s")
+        assert [cursor async for cursor, _ in one.read("s", None)] == ["e.0"]
+
+
+async def test_a_log_that_is_told_anew_is_read_on(store: RedisLogStore) -> None:
+    for number in range(9):
+        await store.append("r", "e.7" if number else "e.0", b"%d" % number)
+    reading = store.read("r", None)
+    async with asyncio.timeout(GUARD):
+        assert [(await anext(reading))[1] for _ in range(3)] == [b"0", b"1", b"8"]
+        waiting = asyncio.ensure_future(anext(reading))
+        await store._server.client().flushall()
+        # The run is silent: it has nothing to tell but what it had told.
+        await store.append("r", "e.0", b"0")
+        await store.append("r", "e.7", b"anew")
+        assert await waiting == ("e.7", b"anew")
+    await reading.aclose()
+
+
+async def test_a_log_of_which_a_part_was_dropped_is_told_anew(server: RedisServer) -> None:
+    gate = asyncio.Event()
+    async with (
+        RedisLogStore(server.url) as store,
+        Live(store=store, sign_every=0.2) as here,
+        Live(store=store) as there,
+    ):
+        run = await here.start(pieces("abc", "def", gate=gate), id="r", fps=0, grace=60, owner="a")
+        client = store._server.client()
+        async with asyncio.timeout(GUARD):
+            while await client.hget(store._keys_of("r")[0], "position") != b"6":
+                await asyncio.sleep(0.01)
+        # As a Redis does that has no memory left.
+        await client.delete(store._keys_of("r")[1])
+        with pytest.raises(LogForgottenError):
+            await store.append("r", run.cursor, b"")
+        gate.set()
+        await run.wait()
+        await here.aclose()
+        other = await there.find("r")
+        assert other is not None
+        assert other.owner == "a"
+        page = Page()
+        await page.read(other)
+        assert text_of(page.events) == "abcdef"
+
+
+async def test_who_comes_to_a_channel_later_looks_once_more(store: RedisLogStore) -> None:
+    news = store._news_of_loop()
+    with news.of(b"c") as first:
+        async with asyncio.timeout(GUARD):
+            await first.wait()
+        # What came between its look and this was told to the first one only.
+        with news.of(b"c") as second:
+            assert second.is_set()
+    # Nor will it be asked for anew what is listened to still.
+    with news.of(b"c") as third:
+        assert third.is_set()
+
+
+async def test_a_connection_that_was_given_up_is_not_opened_again(
+    server: RedisServer, store: RedisLogStore
+) -> None:
+    news, client = store._news_of_loop(), store._server.client()
+    asking, gate = asyncio.Event(), asyncio.Event()
+    with news.of(b"a") as heard:
+        async with asyncio.timeout(GUARD):
+            await heard.wait()
+        pubsub = news._pubsub
+        subscribe = pubsub.subscribe
+
+        async def slowly(*channels: bytes) -> None:
+            asking.set()
+            await gate.wait()
+            await subscribe(*channels)
+
+        pubsub.subscribe = slowly
+        with news.of(b"b"):
+            async with asyncio.timeout(GUARD):
+                await asking.wait()
+            server.stop()
+            await until(lambda: news._pubsub is not pubsub)
+            await asyncio.to_thread(server.start)
+            async with asyncio.timeout(GUARD):
+                while not all(count for _, count in await client.pubsub_numsub("a", "b")):
+                    await asyncio.sleep(0.01)
+            gate.set()
+            for _ in range(20):
+                await client.ping()
+            assert await client.pubsub_numsub("a", "b") == [(b"a", 1), (b"b", 1)]
+            assert len(await client.client_list(_type="pubsub")) == 1
+
+
+async def test_a_server_that_is_read_only_is_left(store: RedisLogStore) -> None:
+    client = store._server.client()
+    await store.append("r", "e.0", b"")
+    before = await client.client_id()
+    await client.replicaof("127.0.0.1", 1)
+    with pytest.raises(store._server._library.ReadOnlyError):
+        await store.append("r", "e.1", b"")
+    # By name: another one may be behind it by now.
+    assert await client.client_id() != before
+    await client.replicaof("no", "one")
+    await store.append("r", "e.1", b"")
+
+
 async def test_many_readers_listen_on_one_connection(store: RedisLogStore) -> None:
     client = store._server.client()
     for run in range(50):
@@ -212,6 +338,8 @@ async def test_a_client_that_decodes_is_refused(server: RedisServer) -> None:
     async with Redis.from_url(server.url, decode_responses=True) as client:
         with pytest.raises(ValueError, match="decode_responses"):
             RedisLogStore(client)
+    with pytest.raises(ValueError, match="decode_responses"):
+        RedisLogStore(f"{server.url}?decode_responses=True")
     with pytest.raises(ValueError, match="max_connections"):
         RedisLogStore(server.url, max_connections=1)
 

@@ -33,7 +33,9 @@ from deepseek_async.live import (
     leaving,
     mirror,
 )
+from deepseek_async.live import store as store_module
 from deepseek_async.live.log import joined
+from deepseek_async.live.records import encoded
 from deepseek_async.live.store import PATIENCE
 from deepseek_async.simulator import Reply, Simulator
 
@@ -232,6 +234,26 @@ async def test_any_process_stops_a_run(store: LogStore) -> None:
         await other.stop()
         assert (await reader)[-1].events[-1] == StoppedEvent("stopped")
         assert again.status == other.status == "stopped"
+
+
+async def test_a_stop_that_the_store_forgets_is_told_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Forgetful(MemoryLogStore):
+        stops = 0
+
+        async def stop(self, run: str) -> None:
+            self.stops += run == "r"
+            if self.stops > 1:
+                await super().stop(run)
+
+    monkeypatch.setattr(mirror, "_STOP_AGAIN", 0.01)
+    store = Forgetful()
+    async with Live(store=store) as here, Live(store=store) as there:
+        run = await here.start(endless(), id="r", grace=60)
+        async with asyncio.timeout(20):
+            assert await there.stop("r")
+        assert run.status == "stopped"
 
 
 async def test_a_stop_that_comes_before_anybody_watches_counts(store: LogStore) -> None:
@@ -435,6 +457,33 @@ async def test_readers_elsewhere_keep_a_run(
         await reading.aclose()
 
 
+async def test_a_store_that_has_forgotten_its_flags_has_readers_perhaps(store: LogStore) -> None:
+    async with Live(store=store) as here:
+        run: Any = await here.start(silent(), id="r", on_disconnect="continue")
+        async with asyncio.timeout(20):
+            while await run._keeper.is_read_elsewhere():
+                await asyncio.sleep(0.01)
+        if isinstance(store, MemoryLogStore):
+            store._flags.clear()
+        await _forget(store)
+        # They tell again of themselves in a moment.
+        assert await run._keeper.is_read_elsewhere()
+        assert not await run._keeper.is_read_elsewhere()
+
+
+async def test_a_store_that_hangs_has_readers_perhaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "PATIENCE", 0.05)
+    store = Flaky()
+    async with Live(store=store) as here:
+        run: Any = await here.start(silent(), id="r", on_disconnect="continue")
+        async with asyncio.timeout(20):
+            while await run._keeper.is_read_elsewhere():
+                await asyncio.sleep(0.01)
+        store.hangs = True
+        assert await run._keeper.is_read_elsewhere()
+        store.hangs = False
+
+
 async def test_a_mirror_that_nobody_reads_is_let_go_of(
     store: LogStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -623,6 +672,43 @@ async def test_reading_from_a_cursor(store: LogStore) -> None:
         assert len([record async for record in store.read("r", after)]) == count
     with pytest.raises(LogReplacedError):
         await store.append("r", "e.10", b"")
+
+
+async def test_a_reader_that_comes_back_hears_signs_of_life(store: LogStore) -> None:
+    for cursor in ("e.0", "e.7", "e.7", "e.7"):
+        await store.append("r", cursor, f"{random.random()}".encode())
+    reading = aiter(store.read("r", "e.7"))
+    waiting = asyncio.ensure_future(anext(reading))
+    async with asyncio.timeout(20):
+        # The run is silent, and lives.
+        while not waiting.done():
+            await store.append("r", "e.7", f"{random.random()}".encode())
+            await asyncio.sleep(0.01)
+    cursor, _ = await waiting
+    assert cursor == "e.7"
+    await reading.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_whoever_was_replaced_does_not_take_a_log_back(store: LogStore) -> None:
+    await store.append("r", "one.0", b"")
+    await store.append("r", "two.0", b"")
+    await store.append("r", "three.0", b"")
+    await store.append("r", "three.4", b"1")
+    for epoch in ("one", "two"):
+        # Each has had nothing to tell so far.
+        with pytest.raises(LogReplacedError):
+            await store.append("r", f"{epoch}.0", b"sign of life")
+    await store.append("r", "three.7", b"2")
+    await store.close("r")
+    records = [record async for record in store.read("r", None)]
+    assert records == [("three.0", b""), ("three.4", b"1"), ("three.7", b"2")]
+
+
+async def test_a_log_without_its_beginning_is_nobodys(store: LogStore) -> None:
+    """Its first record would tell whose it is."""
+    await store.append("r", "e.0", encoded(3, 0.0, 5.0, []))
+    async with Live(store=store) as live:
+        assert await live.find("r") is None
 
 
 async def test_cuts_in_one_other_process(store: LogStore) -> None:

@@ -71,7 +71,7 @@ end
 leases[worker].want = want
 
 -- Nobody gets more than they want, nor more than others who want more; what can't be divided goes
--- to the first ones.
+-- to the first ones. Where there is less than one for each they take turns: none waits for ever.
 table.sort(names)
 local waiting = {}
 for place, name in ipairs(names) do
@@ -94,15 +94,15 @@ for place, name in ipairs(waiting) do
       is_served[waiting[turn]] = true
     end
     if is_served[worker] then
-      share = level
+      local before = 0
       for _, other in ipairs(names) do
-        if is_served[other] and rest > 0 then
-          rest = rest - 1
-          if other == worker then
-            share = level + 1
-          end
+        if other == worker then
+          break
         end
+        before = before + (is_served[other] and 1 or 0)
       end
+      local first = level == 0 and math.floor(now / ttl) * rest or 0
+      share = level + ((before - first) % count < rest and 1 or 0)
     end
     break
   end

@@ -30,7 +30,8 @@ class RedisLimiter:
 
     Give it to ``client.limited_by(...)`` for the calls and batches of a web worker, and to
     :func:`~deepseek_async.batch.run_shard` for shards; any mixture of these shares the limit, each
-    according to what it wants. The share of a process that is killed is back after ``ttl`` seconds.
+    according to what it wants; if there are more of them than ``total``, they take turns. The share
+    of a process that is killed is back after ``ttl`` seconds.
 
     While Redis is away each process keeps what it had last; after ten times ``ttl``, and from the
     beginning if it is new, it takes an equal part by the number of workers that it knows of. The
@@ -128,7 +129,7 @@ class RedisLimiter:
             worker,
             max(1, want),
             self._total,
-            round(self._ttl * 1000),
+            max(1, round(self._ttl * 1000)),
             stats.permits,
             stats.in_flight,
             0 if stats.stated_limit is None else max(1, stats.stated_limit),

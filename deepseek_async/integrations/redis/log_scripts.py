@@ -1,22 +1,36 @@
 """What Redis does with the logs of runs, each in one step.
 
 A log is a stream whose ids are ``<position>-<number from 1 up>``, each entry with one field, and a
-hash: its epoch, the last id in two parts, its bytes, and whether it is closed.
+hash: its epoch, the last id in two parts, its bytes, whether it is closed, and the epochs that it
+had before. A Redis that is short of memory may have dropped one of the two: then it has no log.
 """
 
 # KEYS: hash, stream, flag. ARGV: epoch, position, data, milliseconds to live, most bytes, bytes
-# that an entry takes beside its data. Returns what became of it.
+# that an entry takes beside its data, how many characters of the epochs before are kept. Returns
+# what became of it.
 APPEND = """
 local epoch, position, data = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local ttl, most, beside = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-local log = redis.call('HMGET', KEYS[1], 'epoch', 'position', 'number', 'bytes', 'closed')
-if log[1] ~= epoch and position == 0 then
+local most_before = tonumber(ARGV[7])
+local log = redis.call('HMGET', KEYS[1], 'epoch', 'position', 'number', 'bytes', 'closed', 'before')
+local before = log[6] or ''
+local is_there = log[1] and redis.call('EXISTS', KEYS[2]) == 1
+if position == 0 and (log[1] ~= epoch or not is_there) then
+  -- Whoever was replaced while it had nothing to tell must not take the log back.
+  if string.find(' ' .. before, ' ' .. epoch .. ' ', 1, true) then
+    return 'replaced'
+  end
+  if log[1] and log[1] ~= epoch then
+    before = string.sub(log[1] .. ' ' .. before, 1, most_before)
+  end
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
   log = {epoch, '0', '0', '0', false}
-elseif not log[1] then
+elseif log[1] and log[1] ~= epoch then
+  return 'replaced'
+elseif not is_there then
   return 'forgotten'
 end
-if log[1] ~= epoch or log[5] then
+if log[5] then
   return 'replaced'
 end
 local last, number, bytes = tonumber(log[2]), tonumber(log[3]), tonumber(log[4])
@@ -47,30 +61,43 @@ end
 number = number + 1
 redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. number, 'd', data)
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'position', ARGV[2], 'number', number,
-  'bytes', string.format('%.0f', bytes))
+  'bytes', string.format('%.0f', bytes), 'before', before)
 redis.call('PEXPIRE', KEYS[1], ttl)
 redis.call('PEXPIRE', KEYS[2], ttl)
 redis.call('PUBLISH', KEYS[2], '')
 return 'kept'
 """
 
-# KEYS: hash, stream. ARGV: the id to begin at, how many entries. Returns the epoch, whether the log
-# is closed, and the entries.
+# KEYS: hash, stream. ARGV: the position and the number to begin at, how many entries. The number is
+# -1 for whoever has had the position: what is there of it is left out, what comes later is a sign
+# of life. Returns the epoch, whether the log is closed, where it did begin, and the entries.
 READ = """
-local log = redis.call('HMGET', KEYS[1], 'epoch', 'closed')
+local at, number = tonumber(ARGV[1]), tonumber(ARGV[2])
+local log = redis.call('HMGET', KEYS[1], 'epoch', 'closed', 'position', 'number')
 if not log[1] then
-  return {false, 0, {}}
+  return {false, 0, at, number, {}}
 end
-local entries = redis.call('XRANGE', KEYS[2], ARGV[1], '+', 'COUNT', ARGV[2])
+local last, count = tonumber(log[3]), tonumber(log[4])
+if number < 0 and last > at then
+  at, number = at + 1, 0
+elseif number < 0 and last == at then
+  number = count + 1
+elseif last < at or (last == at and number > count + 1) then
+  -- It was lost and is told anew, its entries are counted anew.
+  number = 1
+end
+local begin = string.format('%.0f-%.0f', at, number)
+local entries = redis.call('XRANGE', KEYS[2], begin, '+', 'COUNT', ARGV[3])
 for place, entry in ipairs(entries) do
   entries[place] = {entry[1], entry[2][2]}
 end
-return {log[1], log[2] and 1 or 0, entries}
+return {log[1], log[2] and 1 or 0, at, number, entries}
 """
 
-# KEYS: hash, stream. ARGV: milliseconds to live.
+# KEYS: hash, stream. ARGV: milliseconds to live, the epoch; none: whichever it is.
 CLOSE = """
-if redis.call('EXISTS', KEYS[1]) == 1 then
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if epoch and (ARGV[2] == '' or ARGV[2] == epoch) then
   redis.call('HSET', KEYS[1], 'closed', 1)
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
   redis.call('PEXPIRE', KEYS[2], ARGV[1])

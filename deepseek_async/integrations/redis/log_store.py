@@ -1,6 +1,7 @@
 """Logs of runs in Redis, where every process of an application finds them."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,12 @@ _TIMEOUT = 4.0
 _ENTRY = 64
 # How many entries are read at once.
 _PAGE = 100
+# How many characters of the epochs that a log had before are kept: about a hundred.
+_BEFORE = 1000
+# Of how many logs it is remembered what this process has written to them.
+_MOST_EPOCHS = 10_000
+# For whoever has had a position: behind all that there is of it.
+_BEHIND = -1
 # For how many seconds a log that is gone may come again: a Redis that was started anew is empty
 # until the process that reads the upstream has told it all of it again.
 _BACK_WITHIN = 10.0
@@ -40,10 +47,12 @@ class RedisLogStore:
     Args:
         redis: URL of the server, such as ``redis://:password@host:6379/0`` (``rediss://`` for TLS),
             or a ``redis.asyncio.Redis`` of your own, without ``decode_responses``.
-        ttl: For how many seconds a log or a flag is kept after it was last written to.
+        ttl: For how many seconds a log or a flag is kept after it was last written to; longer than
+            the ``sign_every`` of the ``Live``.
         max_bytes: Most bytes of one log.
         max_connections: Most connections of this process.
-        prefix: What the names of all keys and channels begin with.
+        prefix: What the names of all keys and channels begin with; one of its own for each
+            application, if several use one Redis.
 
     Raises:
         ImportError: If redis-py is not installed.
@@ -69,6 +78,8 @@ class RedisLogStore:
         self._max_bytes = max_bytes
         self._prefix = prefix
         self._news: WeakKeyDictionary[asyncio.AbstractEventLoop, News] = WeakKeyDictionary()
+        # By run: what a log has to be for this process to close it.
+        self._epochs: OrderedDict[str, str] = OrderedDict()
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,7 +111,7 @@ class RedisLogStore:
         epoch, _, position = cursor.rpartition(".")
         keys = [*self._keys_of(run), self._flag(run)]
         became = await self._run(
-            APPEND, keys, epoch, int(position), data, self._ttl, self._max_bytes, _ENTRY
+            APPEND, keys, epoch, int(position), data, self._ttl, self._max_bytes, _ENTRY, _BEFORE
         )
         if became == b"replaced":
             raise LogReplacedError(f"the log of {run!r} is closed, or another one's by now")
@@ -110,6 +121,7 @@ class RedisLogStore:
             raise LiveFullError(
                 f"the log of {run!r} would have more than {self._max_bytes:,} bytes"
             )
+        self._note_epoch(run, epoch)
 
     async def read(self, run: str, after: str | None) -> AsyncGenerator[tuple[str, bytes]]:
         """Yield the records of a log behind a cursor, those that come later too.
@@ -118,14 +130,15 @@ class RedisLogStore:
             redis.RedisError: If Redis is away.
         """
         keys = self._keys_of(run)
-        epoch, begin = None, "0-1"
+        epoch, at, number = None, 0, 1
         if after is not None:
             epoch, _, position = after.rpartition(".")
-            begin = f"{int(position) + 1}-0"
+            at, number = int(position), _BEHIND
         gone_at: float | None = None
         with Looks(self._news_of_loop(), keys[1]) as looks:
             while True:
-                found, is_closed, entries = await self._run(READ, keys, begin, _PAGE)
+                told = await self._run(READ, keys, at, number, _PAGE)
+                found, is_closed, at, number, entries = told
                 if found is not None:
                     gone_at = None
                     epoch = found.decode() if epoch is None else epoch
@@ -138,21 +151,24 @@ class RedisLogStore:
                     if _now() - gone_at > _BACK_WITHIN:
                         return
                 for entry, data in entries:
-                    position, _, number = entry.decode().partition("-")
-                    begin = f"{position}-{int(number) + 1}"
-                    yield f"{epoch}.{position}", data
+                    at, last = map(int, entry.split(b"-"))
+                    number = last + 1
+                    yield f"{epoch}.{at}", data
                 if len(entries) < _PAGE:
                     if is_closed:
                         return
                     await looks.again()
 
     async def close(self, run: str) -> None:
-        """Take note that a log is complete.
+        """Take note that a log is complete, if it is still the one that was written here.
 
         Raises:
             redis.RedisError: If Redis is away.
         """
-        await self._run(CLOSE, self._keys_of(run), self._ttl)
+        epoch = self._epochs.get(run, "")
+        await self._run(CLOSE, self._keys_of(run), self._ttl, epoch)
+        if self._epochs.get(run) == epoch:
+            del self._epochs[run]
 
     async def stop(self, run: str) -> None:
         """Raise a flag.
@@ -172,6 +188,12 @@ class RedisLogStore:
         with Looks(self._news_of_loop(), flag) as looks:
             while not await self._server.ask(self._server.client().exists(flag)):
                 await looks.again()
+
+    def _note_epoch(self, run: str, epoch: str) -> None:
+        self._epochs[run] = epoch
+        self._epochs.move_to_end(run)
+        if len(self._epochs) > _MOST_EPOCHS:
+            self._epochs.popitem(last=False)
 
     async def _run(self, script: str, keys: list[bytes], *arguments: Any) -> Any:
         call = self._server.client().register_script(script)

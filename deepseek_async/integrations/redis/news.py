@@ -22,9 +22,9 @@ _LOOK_EVERY = 5.0
 class News:
     """Sets events when something was published on their channels.
 
-    They are set as well whenever something may have been missed: once a channel is listened to, and
-    after the connection was lost. So whoever looks for what there is, waits for the event, and
-    looks again, misses nothing.
+    They are set as well whenever something may have been missed: once a channel is listened to, at
+    once if it is already, and after the connection was lost. So whoever looks for what there is,
+    waits for the event, and looks again, misses nothing.
 
     Belongs to one event loop. Its task ends by itself soon after the last one has left.
 
@@ -37,7 +37,9 @@ class News:
         self._events: dict[bytes, set[asyncio.Event]] = {}
         self._listening: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        # The connection, and whether it may be told of other channels.
         self._pubsub: Any = None
+        self._is_open = False
         # What the server has been told to send on this connection.
         self._asked: set[bytes] = set()
         self._is_broken = False
@@ -46,6 +48,9 @@ class News:
     def of(self, channel: bytes) -> Generator[asyncio.Event]:
         """Listen to a channel, and return its event."""
         event = asyncio.Event()
+        if channel in self._asked:
+            # What came since its owner looked has been told to others only.
+            event.set()
         self._events.setdefault(channel, set()).add(event)
         self._listen_to_what_is_wanted()
         try:
@@ -67,18 +72,18 @@ class News:
         if self._listening is None or self._listening.done():
             if self._events:
                 self._listening = loop.create_task(self._listen(), name="redis news")
-        elif self._asking is None and self._pubsub is not None:
+        elif self._asking is None and self._is_open:
             # Later, together with what else comes in this turn of the loop.
-            self._asking = loop.create_task(self._ask(), name="redis news: channels")
+            self._asking = loop.create_task(self._ask(self._pubsub), name="redis news: channels")
 
     async def _listen(self) -> None:
         pause = _FIRST_PAUSE
         while self._events:
-            pubsub = self._client.pubsub()
+            pubsub = self._pubsub = self._client.pubsub()
             self._is_broken = False
             try:
                 await self._change_channels(pubsub)
-                self._pubsub = pubsub
+                self._is_open = True
                 pause = _FIRST_PAUSE
                 await self._read(pubsub)
             except Exception as exc:  # Of redis-py, and of all that it is made of.
@@ -87,9 +92,9 @@ class News:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             finally:
                 self._pubsub = None
+                self._is_open = False
                 self._asked.clear()
-                with contextlib.suppress(Exception):  # It is given up in any case.
-                    await pubsub.aclose()
+                await self._give_up(pubsub)
 
     async def _read(self, pubsub: Any) -> None:
         is_alive = True
@@ -106,9 +111,19 @@ class News:
                 for event in self._events.get(message["channel"], ()):
                     event.set()
 
-    async def _ask(self) -> None:
+    async def _give_up(self, pubsub: Any) -> None:
+        """Close a connection."""
         try:
-            await self._change_channels(self._pubsub)
+            if self._asking is not None:
+                # It would open it again.
+                await ended([self._asking])
+        finally:
+            with contextlib.suppress(Exception):  # It may be broken.
+                await pubsub.aclose()
+
+    async def _ask(self, pubsub: Any) -> None:
+        try:
+            await self._change_channels(pubsub)
         except Exception:  # As in _listen, which finds it broken and makes another one.
             self._is_broken = True
         finally:
@@ -116,7 +131,7 @@ class News:
 
     async def _change_channels(self, pubsub: Any) -> None:
         """Tell the server what to send, until it is what is wanted."""
-        while self._pubsub in (None, pubsub):
+        while self._pubsub is pubsub:
             wanted = self._events.keys()
             missing, spare = wanted - self._asked, self._asked - wanted
             if missing:

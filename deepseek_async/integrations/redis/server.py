@@ -1,11 +1,14 @@
 """A Redis server, as both parts of this package reach it."""
 
 import asyncio
+import contextlib
 import importlib
 from collections.abc import Awaitable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+# After how many timeouts a call is given up: it may wait for a connection, make one, be retried.
+_TIMEOUTS = 5
 # How long a cancelled task may take before it is cancelled again, in seconds.
 _CANCEL_EVERY = 0.1
 
@@ -37,7 +40,7 @@ class Server:
 
     Raises:
         ImportError: If redis-py is not installed.
-        ValueError: If the URL is none, or the client decodes what it gets.
+        ValueError: If the URL is none, or what is got would be decoded.
     """
 
     def __init__(self, redis: Any, *, timeout: float, max_connections: int) -> None:
@@ -52,18 +55,19 @@ class Server:
         if isinstance(redis, str):
             self.url = redis
             # So that a URL that can't be one is found here.
-            self._pool()
-        elif hasattr(redis, "connection_pool"):
-            if redis.connection_pool.get_encoder().decode_responses:
-                raise ValueError(
-                    "this client decodes what it gets, and not all of it is text: give one "
-                    "without decode_responses=True, or a URL"
-                )
+            pool = self._checked_pool()
+        elif isinstance(redis, self._library.Redis):
             self._own = redis
+            pool = redis.connection_pool
         else:
             raise ValueError(
                 "redis is a URL, such as redis://localhost:6379/0, or a redis.asyncio.Redis; got "
-                f"{type(redis).__name__}"
+                f"{type(redis)!r}"
+            )
+        if pool.get_encoder().decode_responses:
+            raise ValueError(
+                "with decode_responses what is got is decoded, and not all of it is text: give a "
+                "client, or a URL, without"
             )
 
     @property
@@ -85,13 +89,30 @@ class Server:
     async def ask(self, call: Awaitable[Any]) -> Any:
         """Wait for a call of the client.
 
-        If that is cancelled, the call comes to its end all the same, within the timeout: redis-py
-        8.1 swallows some cancellations, and with the others it closes the connection.
+        If that is cancelled, the call comes to its end all the same, within a few timeouts:
+        redis-py 8.1 swallows some cancellations, and with the others it closes the connection.
+
+        Raises:
+            ConnectionError: If this is closed meanwhile, or nothing is heard for long.
         """
         future = asyncio.ensure_future(call)
         self._calls.add(future)
         future.add_done_callback(self._ended)
-        return await asyncio.shield(future)
+        # A client of the application's own may have no timeout.
+        giving_up = future.get_loop().call_later(self._timeout * _TIMEOUTS, future.cancel)
+        future.add_done_callback(lambda _: giving_up.cancel())
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not future.cancelled() or (task is not None and task.cancelling()):
+                raise
+        except self._library.ReadOnlyError:
+            # The server is none to write to any more; its name may be another one's by now.
+            with contextlib.suppress(Exception):  # What is told is why.
+                await self.client().connection_pool.disconnect(inuse_connections=False)
+            raise
+        raise ConnectionError("no answer, and none will come: it was given up, or closed")
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
@@ -106,6 +127,27 @@ class Server:
         if not call.cancelled():
             # It may concern nobody.
             call.exception()
+
+    def _checked_pool(self) -> Any:
+        """Return what :meth:`_pool` does.
+
+        Raises:
+            ValueError: If the URL is none.
+        """
+        try:
+            pool = self._pool()
+            # Unknown options are found here only. Nothing is connected yet.
+            pool.make_connection()
+        except (TypeError, ValueError):
+            # Without its text, which may have a part of the password.
+            pool = None
+        if pool is None:
+            raise ValueError(
+                "this is no URL of a Redis server: its scheme is redis, rediss or unix, its port a "
+                "number, its options are those of redis-py's connections, and what is special in a "
+                'password (such as "/", "#", "@") is percent-encoded'
+            )
+        return pool
 
     def _pool(self) -> Any:
         retries = importlib.import_module("redis.asyncio.retry")
