@@ -232,7 +232,7 @@ class Feed:
             return None
         number = int(position)
         # As it was sent: whoever has had everything is known by the text of its cursor.
-        is_known = number <= self.told or (self.lags and not self.ended)
+        is_known = number <= self.told or self.lags
         return number if is_known and str(number) == position else None
 
     def _after(self, position: int) -> Batch:

@@ -72,6 +72,17 @@ async def test_a_cursor_of_no_use_resets(cursor: str) -> None:
     assert (batch.start, batch.last) == (0, True)
 
 
+async def test_a_cursor_ahead_of_a_run_that_goes_on_resets_at_once() -> None:
+    async with Live() as live:
+        run = await live.start(pieces("abc", gate=asyncio.Event()), fps=0)
+        await until(lambda: run.cursor.endswith(".3"))
+        reading = run.read(run.cursor.replace(".3", ".9"))
+        async with asyncio.timeout(30):
+            batch = await anext(reading)
+        assert batch.events == [ResetEvent(), ContentDeltaEvent("abc")]
+        await reading.aclose()
+
+
 async def test_readers_that_are_equally_far_share_their_batches() -> None:
     run = Run("r", pieces(*"abcdef"), fps=0)
     stories = await asyncio.gather(*(all_of(run, after) for after in [None] * 5 + ["x.1"] * 5))

@@ -277,3 +277,34 @@ async def test_a_reset_begins_the_message_again() -> None:
 async def test_events_that_parts_have_told_already_are_not_told() -> None:
     _, found = await batches(ContentDeltaEvent("a"), ContentDoneEvent("a"))
     assert found[1] == b""
+
+
+async def test_readers_share_bytes_only_if_they_were_told_the_same() -> None:
+    gate, end = asyncio.Event(), asyncio.Event()
+
+    async def source() -> AsyncIterator[Any]:
+        yield QueuedEvent(1.0)
+        await gate.wait()
+        yield "a"
+        await end.wait()
+
+    async with Live() as live:
+        run = await live.start(source(), id="run", fps=0)
+        early = sse_bytes(run, "ai-sdk")
+        heard = await anext(early)
+        while b"queue" not in heard:
+            heard += await anext(early)
+        gate.set()
+        while b"text-delta" not in heard:
+            heard += await anext(early)
+        # It gets the same batch, and has heard nothing of a beginning.
+        late = sse_bytes(run, "ai-sdk")
+        heard_late = b""
+        while b"text-delta" not in heard_late:
+            heard_late += await anext(late)
+        end.set()
+        heard += b"".join([piece async for piece in early])
+        heard_late += b"".join([piece async for piece in late])
+    for told_all in (objects(heard), objects(heard_late)):
+        assert told_all[0] == START
+        assert told_all.count(START) == 1
