@@ -137,7 +137,7 @@ class LeaseTable:
         others = sum(each.held for each in self._leases.values() if each is not lease)
         # Who has that much already takes it from nobody, even if all together have too much.
         free = max(0, total - others, stats.permits)
-        lease.granted = min(self._share(lease, total), free)
+        lease.granted = min(self._share(lease, total, now), free)
         # It may have sent more before it hears of this, and its requests don't end at once.
         lease.held = max(lease.granted, stats.permits, stats.in_flight)
         return lease.granted
@@ -146,12 +146,12 @@ class LeaseTable:
         """Take back the permits of a worker that has ended; nothing happens if it has none."""
         self._leases.pop(worker, None)
 
-    def _share(self, lease: _Lease, total: int) -> int:
+    def _share(self, lease: _Lease, total: int, now: float) -> int:
         leases = list(self._leases.values())
         wants = [each.want for each in leases]
         if sum(wants) <= total:
             return lease.want
-        return fair_shares(wants, total)[leases.index(lease)]
+        return fair_shares(wants, total, turn=int(now / self.ttl))[leases.index(lease)]
 
     def _forget_silent(self, now: float) -> None:
         silent = [worker for worker, lease in self._leases.items() if lease.until < now]
@@ -159,11 +159,16 @@ class LeaseTable:
             del self._leases[worker]
 
 
-def fair_shares(wants: Sequence[int], total: int) -> list[int]:
+def fair_shares(wants: Sequence[int], total: int, *, turn: int = 0) -> list[int]:
     """Divide a number: nobody gets more than they want, nor more than others who want more.
 
     Nothing is left over as long as anybody wants it; what can't be divided evenly goes to the
-    first ones.
+    first ones. Where there is less than one for each they take turns: nobody waits for ever.
+
+    Args:
+        wants: How much each could use.
+        total: What there is.
+        turn: Counts the turns.
     """
     shares = list(wants)
     left = max(0, total)
@@ -171,8 +176,10 @@ def fair_shares(wants: Sequence[int], total: int) -> list[int]:
     for place, number in enumerate(waiting):
         level, rest = divmod(left, len(waiting) - place)
         if wants[number] > level:
-            for turn, other in enumerate(sorted(waiting[place:])):
-                shares[other] = level + (turn < rest)
+            served = sorted(waiting[place:])
+            first = turn * rest if level == 0 else 0
+            for position, other in enumerate(served):
+                shares[other] = level + ((position - first) % len(served) < rest)
             break
         left -= wants[number]
     return shares

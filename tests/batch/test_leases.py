@@ -30,9 +30,9 @@ def test_shares(wants: list[int], total: int, expected: list[int]) -> None:
     assert fair_shares(wants, total) == expected
 
 
-@given(st.lists(st.integers(1, 200), max_size=12), st.integers(0, 400))
-def test_shares_are_fair_and_waste_nothing(wants: list[int], total: int) -> None:
-    shares = fair_shares(wants, total)
+@given(st.lists(st.integers(1, 200), max_size=12), st.integers(0, 400), st.integers(0, 20))
+def test_shares_are_fair_and_waste_nothing(wants: list[int], total: int, turn: int) -> None:
+    shares = fair_shares(wants, total, turn=turn)
     assert sum(shares) == min(total, sum(wants))
     assert all(0 <= share <= want for share, want in zip(shares, wants, strict=True))
     for share, want in zip(shares, wants, strict=True):
@@ -48,14 +48,27 @@ def test_after_two_rounds_each_has_its_share(wants: Sequence[int], total: int) -
     permits = dict.fromkeys(range(len(wants)), 0)
     # In the first each has what the former ones left; in the second they confirm that they have
     # less.
-    for now in range(4):
+    for now in (0.0, 0.5, 1.0, 1.5):
         for number, want in enumerate(wants):
             stats = Stats(permits=permits[number], in_flight=permits[number])
             permits[number] = table.renew(str(number), want, stats, now)
     # An idle one keeps one place, to begin at once when it has something.
     expected = fair_shares([max(1, want) for want in wants], total)
     assert list(permits.values()) == expected
-    assert list(table.granted(4.0).values()) == expected
+    assert list(table.granted(2.0).values()) == expected
+
+
+def test_where_there_is_less_than_one_for_each_all_have_their_turn() -> None:
+    table = LeaseTable(2)
+    permits = dict.fromkeys(map(str, range(5)), 0)
+    served: set[str] = set()
+    for step in range(60):
+        for worker, had in permits.items():
+            stats = Stats(permits=had, in_flight=had)
+            permits[worker] = table.renew(worker, 9, stats, step * 0.5)
+        assert sum(permits.values()) <= 2
+        served.update(worker for worker, has in permits.items() if has)
+    assert served == set(permits)
 
 
 class Worker:
