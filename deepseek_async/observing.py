@@ -145,7 +145,7 @@ class ToolObserver(Protocol):
 
 
 class RunObserver(Protocol):
-    """Is told of one run of tools. What it raises goes to whoever runs them."""
+    """Is told of one run of tools. What it raises is logged, and changes nothing for the run."""
 
     def began(self) -> None:
         """Take note that the run begins."""
@@ -247,7 +247,7 @@ class Watch:
             self._loop = asyncio.get_running_loop()
             self._began = time.perf_counter()
             if self._observer is not None:
-                _safely(functools.partial(self._observer.began, body or b""))
+                safely(functools.partial(self._observer.began, body or b""))
 
     def waited(self, seconds: float) -> None:
         """Take note of how long a place was waited for."""
@@ -262,7 +262,7 @@ class Watch:
     def retrying(self, error: Exception, attempts: int, delay: float) -> None:
         """Take note that an attempt failed and another will be made."""
         if self._observer is not None:
-            _safely(functools.partial(self._observer.retrying, error, attempts, delay))
+            safely(functools.partial(self._observer.retrying, error, attempts, delay))
 
     def chunk_came(self, *, was_queued: bool) -> None:
         """Take note of the first chunk that brings something; of further ones nothing is taken.
@@ -332,7 +332,7 @@ class Watch:
 
     def _tell(self, end: CallEnd) -> None:
         if self._observer is not None:
-            _safely(functools.partial(self._observer.ended, end))
+            safely(functools.partial(self._observer.ended, end))
         level = logging.INFO if end.outcome == "failed" else logging.DEBUG
         if logger.isEnabledFor(level):
             logger.log(level, "%s %s", self._name, _line(end))
@@ -343,7 +343,7 @@ def observer_of(observer: Observer, about: CallAbout) -> CallObserver | None:
     try:
         return observer.call(about)
     except Exception:
-        _report()
+        report_failure()
         return None
 
 
@@ -370,14 +370,16 @@ def tell_later(loop: asyncio.AbstractEventLoop | None, tell: Callable[[], None])
             tell()
 
 
-def _safely(tell: Callable[[], None]) -> None:
+def safely(tell: Callable[[], object]) -> None:
+    """Tell an observer; what it raises is logged."""
     try:
         tell()
     except Exception:
-        _report()
+        report_failure()
 
 
-def _report() -> None:
+def report_failure() -> None:
+    """Log the exception at hand as that of an observer."""
     logger.warning("the observer of the client failed", exc_info=True)
 
 

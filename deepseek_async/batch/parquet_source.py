@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import anyio.to_thread
 import msgspec
@@ -19,6 +20,11 @@ _ROWS = 1000
 _JSON = frozenset(
     {"body", "messages", "tools", "tool_choice", "response_format", "stop", "thinking"}
 )
+# Columns of text, which some programs write as bytes without saying that it is.
+_TEXT = _JSON | {"custom_id", "url", "method", "model", "prompt", "suffix"}
+# What may be a column of fractions, since one of whole numbers has no place for what is missing in
+# pandas.
+_WHOLE = frozenset({"max_tokens", "max_completion_tokens", "n", "seed", "top_logprobs"})
 
 
 class ParquetRows:
@@ -49,7 +55,7 @@ class ParquetRows:
         if not self._rows and not self._closed:
             # A cancellation here loses nothing: what the thread reads is there the next time.
             await anyio.to_thread.run_sync(self._fill)
-        if not self._rows:
+        if not self._rows or self._closed:
             raise StopAsyncIteration
         return self._rows.popleft()
 
@@ -61,23 +67,39 @@ class ParquetRows:
     async def aclose(self) -> None:
         """Close the file; there are no more rows then."""
         self._closed = True
-        self._rows.clear()
-        if self._file is not None:
-            self._file.close()
+        self._close()
 
     def _fill(self) -> None:
         """Read the next rows; runs in a thread."""
         # The thread of a cancelled call may still be reading.
-        with self._lock:
+        try:
+            with self._lock:
+                self._read()
+        finally:
+            if self._closed:
+                self._close()
+
+    def _close(self) -> None:
+        # Not while the thread of a cancelled call reads: it does this when it has.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._rows.clear()
+                if self._file is not None:
+                    self._file.close()
+            finally:
+                self._lock.release()
+
+    def _read(self) -> None:
+        while not self._rows and not self._closed:
             self._open()
-            while not self._rows and not self._closed:
-                try:
-                    batch = next(self._batches, None)
-                except Exception as exc:  # pyarrow's errors are of many kinds.
-                    raise self._error(exc) from exc
-                if batch is None:
-                    return
-                self._rows.extend(map(_item, batch.to_pylist()))
+            try:
+                batch = next(self._batches, None)
+                rows = None if batch is None else batch.to_pylist()
+            except Exception as exc:  # pyarrow's errors are of many kinds.
+                raise self._error(exc) from exc
+            if rows is None:
+                return
+            self._rows.extend(map(_item, rows))
 
     def _open(self) -> None:
         if self._file is not None:
@@ -92,7 +114,8 @@ class ParquetRows:
                 path=str(self._path),
             ) from exc
         try:
-            self._file = parquet.ParquetFile(self._path)
+            # Read ahead, all of the file would be kept until its end.
+            self._file = parquet.ParquetFile(self._path, pre_buffer=False)
             self._count = self._file.metadata.num_rows
             self._batches = self._file.iter_batches(batch_size=_ROWS)
         except Exception as exc:  # pyarrow's errors are of many kinds.
@@ -110,20 +133,46 @@ def _item(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(name: str, value: Any) -> Any:
+    if name == "custom_id" and isinstance(value, UUID):
+        return str(value)
+    value = _plain(value, is_text=name in _TEXT)
     if isinstance(value, str) and name in _JSON and value.lstrip()[:1] in ("{", "["):
         try:
             return msgspec.json.decode(value)
         except (msgspec.DecodeError, UnicodeError):
             # What is wrong with it is told where a request is made of it.
             return value
-    return _without_nulls(value)
+    if isinstance(value, float) and name in _WHOLE and value.is_integer():
+        return int(value)
+    if name == "body" and isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return {inner: _value(inner, each) for inner, each in fields.items()}
+    return value
 
 
-def _without_nulls(value: Any) -> Any:
-    """Leave out the fields of structs that are null: Parquet has all fields in all rows."""
+def _plain(value: Any, *, is_text: bool) -> Any:
+    """Return a value as JSON has it.
+
+    Fields of structs that are null are left out: Parquet has all fields in all rows.
+
+    Args:
+        value: As pyarrow has it.
+        is_text: Whether bytes in it are text.
+    """
+    if isinstance(value, bytes) and is_text:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
-        return {name: _without_nulls(each) for name, each in fields.items() if each is not None}
+        return {
+            name: _plain(each, is_text=is_text) for name, each in fields.items() if each is not None
+        }
     if isinstance(value, list):
-        return [_without_nulls(each) for each in cast("list[Any]", value)]
+        items = cast("list[Any]", value)
+        if items and all(isinstance(each, tuple) for each in items):
+            # A map.
+            return _plain(dict(items), is_text=is_text)
+        return [_plain(each, is_text=is_text) for each in items]
     return value

@@ -1,13 +1,56 @@
 """Runs of tools that an observer is told of."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
 
 from deepseek_async.event_streams import ChatEventStream
-from deepseek_async.observing import Outcome, RunObserver, outcome_of, tell_later
+from deepseek_async.observing import (
+    Outcome,
+    RunObserver,
+    outcome_of,
+    report_failure,
+    safely,
+    tell_later,
+)
 from deepseek_async.tools import Tool, ToolContext, ToolParam, ToolRunner, ToolRunnerEvent, tool
 from deepseek_async.types.chat import ChatCompletion
+
+T = TypeVar("T")
+
+
+class _Harmless(Generic[T]):
+    """A context of an observer's: what it raises is logged, and the block runs all the same.
+
+    Args:
+        begin: Makes the context.
+    """
+
+    def __init__(self, begin: Callable[[], AbstractContextManager[T]]) -> None:
+        self._begin = begin
+        self._entered: AbstractContextManager[T] | None = None
+
+    def __enter__(self) -> T | None:
+        try:
+            context = self._begin()
+            value = context.__enter__()
+        except Exception:
+            report_failure()
+            return None
+        self._entered = context
+        return value
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._entered is not None:
+            safely(functools.partial(self._entered.__exit__, exc_type, exc, traceback))
 
 
 class ObservedTool(Tool[..., Any]):
@@ -32,9 +75,13 @@ class ObservedTool(Tool[..., Any]):
     async def run(self, arguments: str, context: ToolContext | None = None) -> str:
         """Call the function with the arguments as the model wrote them; see :class:`Tool`."""
         call_id = "" if context is None else context.call_id
-        with self._observer.tool(self.name, self.description, call_id, arguments) as answered:
+        begin = functools.partial(
+            self._observer.tool, self.name, self.description, call_id, arguments
+        )
+        with _Harmless(begin) as answered:
             answer = await self._inner.run(arguments, context)
-            answered(answer)
+            if answered is not None:
+                safely(functools.partial(answered, answer))
             return answer
 
 
@@ -61,13 +108,14 @@ class ObservedToolRunner(ToolRunner):
         self._observer = observer
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told = False
+        self._is_left = False
 
         def observed_stream(**params: Any) -> ChatEventStream:
-            with observer.within():
+            with _Harmless(observer.within):
                 return stream(**params)
 
         async def observed_create(**params: Any) -> ChatCompletion:
-            with observer.within():
+            with _Harmless(observer.within):
                 return await create(**params)
 
         super().__init__(
@@ -80,12 +128,12 @@ class ObservedToolRunner(ToolRunner):
     def __del__(self) -> None:
         if self._loop is not None and not self._told:
             observer = self._observer
-            tell_later(self._loop, lambda: observer.ended("left", None))
+            tell_later(self._loop, lambda: safely(lambda: observer.ended("left", None)))
 
     async def __anext__(self) -> ToolRunnerEvent:
         if self._loop is None and not self._closed:
             self._loop = asyncio.get_running_loop()
-            self._observer.began()
+            safely(self._observer.began)
         try:
             return await super().__anext__()
         except StopAsyncIteration:
@@ -94,11 +142,15 @@ class ObservedToolRunner(ToolRunner):
         except BaseException as exc:
             if self._closed:
                 # Else another task reads it, and this one is told so.
-                self._tell(outcome_of(exc), exc)
+                outcome = outcome_of(exc)
+                # Closed by another task, it fails in the one that reads it.
+                is_left = self._is_left and outcome == "failed"
+                self._tell("left" if is_left else outcome, None if is_left else exc)
             raise
 
     async def aclose(self) -> None:
         """Cancel the tools that run, wait until they have ended, and close the connection."""
+        self._is_left = True
         try:
             await super().aclose()
         finally:
@@ -107,7 +159,7 @@ class ObservedToolRunner(ToolRunner):
     def _tell(self, outcome: Outcome, error: BaseException | None) -> None:
         if self._loop is not None and not self._told:
             self._told = True
-            self._observer.ended(outcome, error)
+            safely(functools.partial(self._observer.ended, outcome, error))
 
 
 def _observed(tools: object, observer: RunObserver) -> Iterable[ToolParam]:

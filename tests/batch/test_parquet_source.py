@@ -3,8 +3,11 @@
 import asyncio
 import json
 import sys
+import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -110,6 +113,122 @@ async def test_a_cancelled_read_skips_nothing(tmp_path: Path) -> None:
         found.append(row["n"])
     assert found == list(range(3_000))
     await rows.aclose()
+
+
+async def test_text_that_was_written_as_bytes_is_text(tmp_path: Path) -> None:
+    row = {
+        "custom_id": b"a",
+        "messages": json.dumps(ASKED).encode(),
+        "model": b"deepseek-flash",
+        "user_id": b"\xff",
+    }
+    (entry,) = await entries(written(tmp_path, [row]))
+    assert (entry.custom_id, entry.bad) == ("a", None)
+    assert entry.body["messages"] == ASKED
+    assert entry.body["model"] == "deepseek-flash"
+
+
+@pytest.mark.parametrize("in_body", [False, True])
+async def test_whole_numbers_are_whole_where_pandas_made_fractions_of_them(
+    in_body: bool, tmp_path: Path
+) -> None:
+    fields = {"messages": json.dumps(ASKED), "temperature": 1.0}
+    rows: list[dict[str, Any]] = [{**fields, "max_tokens": 5.0}, {**fields, "max_tokens": None}]
+    found = await entries(written(tmp_path, [{"body": row} for row in rows] if in_body else rows))
+    first, second = (entry.body for entry in found)
+    assert json.dumps(first["max_tokens"]) == "5"
+    assert json.dumps(first["temperature"]) == "1.0"
+    assert first["messages"] == ASKED
+    assert "max_tokens" not in second
+
+
+async def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    path, size = tmp_path / "in.parquet", 16_000_000
+    table = pyarrow.table({"text": ["x" * 1_000] * (size // 1_000)})
+    parquet.write_table(table, path, row_group_size=1_000, compression="none", use_dictionary=False)
+    del table
+    before = most = pyarrow.total_allocated_bytes()
+    rows = ParquetRows(path)
+    async for _ in rows:
+        most = max(most, pyarrow.total_allocated_bytes())
+    await rows.aclose()
+    assert rows.total == size // 1_000
+    assert most - before < size // 2
+
+
+async def test_bytes_are_bytes_for_those_who_map_them(tmp_path: Path) -> None:
+    kinds: list[type] = []
+
+    def ask(row: dict[str, Any]) -> dict[str, Any]:
+        kinds.append(type(row["image"]))
+        return {"messages": ASKED}
+
+    await entries(written(tmp_path, [{"image": b"text"}, {"image": b"\xff"}]), ask)
+    assert kinds == [bytes, bytes]
+
+
+async def test_maps_decimals_and_uuids_are_what_they_mean(tmp_path: Path) -> None:
+    name = UUID(int=7)
+    columns = {
+        "custom_id": pyarrow.array([name.bytes], pyarrow.uuid()),
+        "messages": pyarrow.array([ASKED]),
+        "response_format": pyarrow.array(
+            [[("type", "text")]], pyarrow.map_(pyarrow.string(), pyarrow.string())
+        ),
+        "thinking": pyarrow.array(['{"type": "disabled"}']),
+        "temperature": pyarrow.array([Decimal("0.7")]),
+    }
+    path, out = tmp_path / "in.parquet", tmp_path / "out.jsonl"
+    parquet.write_table(pyarrow.table(columns), path)
+    async with Simulator() as sim, sim.client() as client:
+        async with client.batch(path, out=out, model="deepseek-flash") as job:
+            await job.run()
+        (request,) = sim.requests
+    assert request.body is not None
+    assert request.body["response_format"] == {"type": "text"}
+    assert request.body["temperature"] == 0.7
+    assert [result.custom_id for result in read_results(out)] == [str(name)]
+
+
+async def test_a_file_is_not_closed_while_a_thread_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    class Slow(parquet.ParquetFile):  # type: ignore[misc]  # pyarrow has no types
+        def iter_batches(self, *args: Any, **options: Any) -> Any:
+            reading.set()
+            go_on.wait(10)
+            yield from super().iter_batches(*args, **options)
+            told.append("read")
+
+        def close(self, force: bool = False) -> None:
+            told.append("closed")
+            super().close(force)
+
+    monkeypatch.setattr(parquet, "ParquetFile", Slow)
+    rows = ParquetRows(written(tmp_path, [{"n": 1}]))
+    task = asyncio.ensure_future(anext(rows, None))
+    while not reading.is_set():
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await rows.aclose()
+    assert told == []
+    go_on.set()
+    while not told:
+        await asyncio.sleep(0.01)
+    assert told == ["closed"]
+    assert await anext(rows, None) is None
+
+
+async def test_a_file_closed_before_its_thread_began_stays_closed(tmp_path: Path) -> None:
+    rows = ParquetRows(tmp_path / "missing.parquet")
+    await rows.aclose()
+    rows._fill()
+    assert rows.total is None
 
 
 async def test_what_is_no_parquet_file_is_a_clear_error(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ InMemoryMetricReader = pytest.importorskip("opentelemetry.sdk.metrics.export").I
 SimpleSpanProcessor = pytest.importorskip("opentelemetry.sdk.trace.export").SimpleSpanProcessor
 ALWAYS_OFF = pytest.importorskip("opentelemetry.sdk.trace.sampling").ALWAYS_OFF
 api = pytest.importorskip("opentelemetry.trace")
+meters = pytest.importorskip("opentelemetry.metrics")
+NoOpHistogram, NoOpMeter = meters.NoOpHistogram, meters.NoOpMeter
+NoOpMeterProvider = meters.NoOpMeterProvider
 SpanKind, StatusCode = api.SpanKind, api.StatusCode
 
 GUARD = 20.0
@@ -171,6 +174,12 @@ async def test_a_streamed_tool_loop_with_a_retry(monkeypatch: pytest.MonkeyPatch
         "gen_ai.tool.name": "weather",
         "gen_ai.tool.type": "function",
         "gen_ai.tool.call.id": (runner.completions[0].choices[0].message.tool_calls or [])[0].id,
+        "deepseek.outcome": "answered",
+    }
+    assert attributes(run) == {
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.provider.name": "deepseek",
+        "gen_ai.request.model": MODEL,
         "deepseek.outcome": "answered",
     }
     told = attributes(second)
@@ -425,6 +434,38 @@ async def test_content_if_it_is_asked_for() -> None:
     assert result["parts"][0]["response"] == "Sunny in Ulm."
     (answered,) = json.loads(second["gen_ai.output.messages"])
     assert answered["parts"] == [{"type": "text", "content": "Sunny."}]
+
+
+async def test_a_meter_that_fails_leaves_no_span_open() -> None:
+    class Instrument(NoOpHistogram):  # type: ignore[misc, valid-type]  # imported if it is there
+        def record(self, *args: object, **options: object) -> None:
+            raise OSError("no room")
+
+    class Meter(NoOpMeter):  # type: ignore[misc, valid-type]  # as above
+        def create_histogram(self, name: str, *args: object, **options: object) -> Instrument:
+            return Instrument(name)
+
+    class Provider(NoOpMeterProvider):  # type: ignore[misc, valid-type]  # as above
+        def get_meter(self, name: str, *args: object, **options: object) -> Meter:
+            return Meter(name)
+
+    telemetry = Telemetry()
+    telemetry.meters = Provider()
+    async with Simulator() as sim, sim.client() as client:
+        telemetry.instrument(client)
+        sim.script(Reply(tool_calls=[("weather", {"city": "Ulm"})]), Reply("Sunny."))
+        runner = client.chat.completions.run_tools(tools=[weather], **ASK)
+        assert (await runner.until_done()).text == "Sunny."
+    names = [span.name for span in telemetry.spans]
+    assert names == [f"chat {MODEL}", "execute_tool weather", f"chat {MODEL}", "invoke_agent"]
+
+
+async def test_a_number_that_no_exporter_can_send_is_left_out() -> None:
+    async with simulated() as (_, client, telemetry):
+        await client.chat.completions.create(extra_body={"seed": 2**63, "n": 2**64}, **ASK)
+        told = attributes(telemetry.span())
+    assert "gen_ai.request.seed" not in told
+    assert "gen_ai.request.choice.count" not in told
 
 
 async def test_content_of_fim() -> None:

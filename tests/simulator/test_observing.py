@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
 
-from deepseek_async import AsyncDeepSeek, DeepSeekError
+from deepseek_async import AsyncDeepSeek, DeepSeekError, ToolMessage, tool
 from deepseek_async.observing import CallAbout, CallEnd
 from deepseek_async.simulator import Fault, Reply, Simulator
 
@@ -227,6 +229,90 @@ async def test_an_observer_that_fails_is_reported_and_does_no_harm(
     assert record.getMessage() == "the observer of the client failed"
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], LookupError)
+
+
+class Run:
+    """An observer of a run that fails at one of its steps, and keeps how the run ended."""
+
+    def __init__(self, step: str = "") -> None:
+        self.step = step
+        self.ends: list[str] = []
+
+    def call(self, about: CallAbout) -> None:
+        """Want to know nothing of calls."""
+
+    def run(self, model: str) -> Run:
+        return self
+
+    def began(self) -> None:
+        self._fail("began")
+
+    def within(self) -> AbstractContextManager[object]:
+        self._fail("within")
+        return self._context("leaving within")
+
+    def tool(self, name: str, description: str, call_id: str, arguments: str) -> Any:
+        self._fail("tool")
+        return self._context("leaving a tool")
+
+    def ended(self, outcome: str, error: BaseException | None) -> None:
+        self.ends.append(outcome)
+        self._fail("ended")
+
+    @contextmanager
+    def _context(self, step: str) -> Generator[Callable[[str], None]]:
+        self._fail("entering")
+        yield lambda answer: self._fail("answered")
+        self._fail(step)
+
+    def _fail(self, step: str) -> None:
+        if step == self.step:
+            raise LookupError(step)
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        *("began", "within", "entering", "leaving within", "tool", "answered"),
+        *("leaving a tool", "ended"),
+    ],
+)
+async def test_an_observer_of_runs_that_fails_does_no_harm(
+    step: str, streamed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    @tool
+    async def weather(city: str) -> str:
+        """Tell the weather."""
+        return f"Sunny in {city}"
+
+    observer = Run(step)
+    async with asyncio.timeout(GUARD), Simulator() as sim, sim.client() as client:
+        sim.script(Reply(tool_calls=[("weather", {"city": "Ulm"})]), Reply("Sunny."))
+        client.observer = observer
+        runner = client.chat.completions.run_tools(tools=[weather], stream=streamed, **ASK)
+        completion = await runner.until_done()
+    assert completion.text == "Sunny."
+    answers = [message for message in runner.messages if isinstance(message, ToolMessage)]
+    assert [answer.content for answer in answers] == ["Sunny in Ulm"]
+    assert observer.ends == ["answered"]
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert {record.getMessage() for record in warnings} == {"the observer of the client failed"}
+
+
+async def test_a_run_closed_by_another_task_while_it_waits_is_left() -> None:
+    observer = Run()
+    async with asyncio.timeout(GUARD), Simulator() as sim, sim.client() as client:
+        sim.script(Reply("Hello", fault=Fault("stall", after_events=1)))
+        client.observer = observer
+        runner = client.chat.completions.run_tools(tools=[], **ASK)
+        reading = asyncio.create_task(runner.until_done())
+        while not sim.requests:
+            await asyncio.sleep(0.01)
+        await runner.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await reading
+    assert observer.ends == ["left"]
 
 
 async def test_the_log_has_a_line_for_each_call(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Value = str | bool | int | float | Sequence[str]
 Attributes = dict[str, Value]
 
+# Of other hosts as well, whose models are most often DeepSeek's; the address tells them.
+PROVIDER = "deepseek"
+
 _PORTS = {"http": 80, "https": 443}
 
 # A server may answer with a page of text; most messages are a sentence.
@@ -58,8 +61,7 @@ def about_call(about: "CallAbout") -> Attributes:
     """Return what a call has in common with many others: samplers and metrics see it."""
     found: Attributes = {
         "gen_ai.operation.name": about.operation,
-        # Of other hosts as well, whose models are most often DeepSeek's; the address tells them.
-        "gen_ai.provider.name": "deepseek",
+        "gen_ai.provider.name": PROVIDER,
     }
     if about.model:
         found["gen_ai.request.model"] = about.model
@@ -81,9 +83,9 @@ def about_request(body: bytes, *, streamed: bool) -> Attributes:
     found: Attributes = {}
     for field, (name, kind) in _PARAMETERS.items():
         value: Any = getattr(request, field)
-        if isinstance(value, kind):
+        if isinstance(value, kind) and not _is_too_large(value):
             found[name] = cast("Value", value)
-    if isinstance(request.n, int) and request.n != 1:
+    if isinstance(request.n, int) and request.n != 1 and not _is_too_large(request.n):
         found["gen_ai.request.choice.count"] = request.n
     stop = [request.stop] if isinstance(request.stop, str) else request.stop
     if stop and isinstance(stop, list):
@@ -94,6 +96,11 @@ def about_request(body: bytes, *, streamed: bool) -> Attributes:
     if streamed:
         found["gen_ai.request.stream"] = True
     return found
+
+
+def _is_too_large(value: Any) -> bool:
+    """Tell whether a number has no place in OTLP, where one such loses all spans of an export."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def about_end(end: "CallEnd") -> Attributes:

@@ -110,6 +110,12 @@ class CallSpan:
 
     def ended(self, end: "CallEnd") -> None:
         """End the span, and record the call."""
+        try:
+            self._tell(end)
+        finally:
+            self._span.end()
+
+    def _tell(self, end: "CallEnd") -> None:
         span = self._span
         if span.is_recording():
             span.set_attributes(about_end(end))
@@ -124,4 +130,3 @@ class CallSpan:
             self._metrics.call(self._about, end)
         finally:
             contexts.detach(token)
-        span.end()

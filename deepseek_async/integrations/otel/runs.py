@@ -20,7 +20,12 @@ from opentelemetry.trace import (
     use_span,
 )
 
-from deepseek_async.integrations.otel.attributes import Attributes, error_type, public_message
+from deepseek_async.integrations.otel.attributes import (
+    PROVIDER,
+    Attributes,
+    error_type,
+    public_message,
+)
 from deepseek_async.integrations.otel.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -44,7 +49,10 @@ class RunSpan:
         self._metrics = metrics
         self._capture_content = capture_content
         self._parent = contexts.get_current()
-        self._about: Attributes = {"gen_ai.operation.name": "invoke_agent"}
+        self._about: Attributes = {
+            "gen_ai.operation.name": "invoke_agent",
+            "gen_ai.provider.name": PROVIDER,
+        }
         if model:
             self._about["gen_ai.request.model"] = model
         self._span: Span = INVALID_SPAN

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from deepseek_async.simulator.recording.exchange import Answer, Block, End, Exchange
-from deepseek_async.simulator.recording.headers import credentials, stored
+from deepseek_async.simulator.recording.headers import credentials, encoding_of, stored
 
 MAX_STORED = 64 * 1024 * 1024
 """Bytes of an answer that are stored at most; what is longer is passed on, but not stored."""
+
+# What a block takes in memory besides its bytes; hosts may send them one by one.
+_BLOCK = 128
 
 
 class Draft:
@@ -38,7 +41,8 @@ class Draft:
         self.method = method
         self.target = target
         self.secrets: list[str] = list(credentials(headers))
-        self.is_too_large = False
+        self.refusal = ""
+        """Why it is not to be stored; empty if it is."""
         self._host = host
         self._headers = headers
         self._body = body
@@ -49,12 +53,14 @@ class Draft:
         self._blocks: list[Block] = []
         self._size = 0
         self._end: tuple[End, float, str] | None = None
+        self._refuse_encoded("request", headers)
 
     def head(
         self, status: int, headers: Sequence[tuple[str, str]], content_length: int | None
     ) -> None:
         """Take note of the head of the answer."""
         self.secrets.extend(credentials(headers))
+        self._refuse_encoded("answer", headers)
         self._answer = Answer(
             status=status,
             headers=stored(headers, is_request=False),
@@ -64,9 +70,10 @@ class Draft:
 
     def block(self, data: bytes) -> None:
         """Take note of a part of the body."""
-        self._size += len(data)
+        self._size += len(data) + _BLOCK
         if self._size > MAX_STORED:
-            self.is_too_large = True
+            self.refusal = f"its answer is longer than {MAX_STORED >> 20} MiB"
+        if self.refusal:
             self._blocks.clear()
         else:
             self._blocks.append(Block(self._now(), data))
@@ -92,6 +99,11 @@ class Draft:
             end_ms=end_ms,
             reason=reason,
         )
+
+    def _refuse_encoded(self, what: str, headers: Sequence[tuple[str, str]]) -> None:
+        encoding = encoding_of(headers)
+        if encoding is not None:
+            self.refusal = f"its {what} is in {encoding:.40}, where secrets can't be searched for"
 
     def _now(self) -> float:
         return round((self._loop.time() - self._started) * 1000, 1)

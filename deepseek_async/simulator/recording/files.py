@@ -42,7 +42,7 @@ class _Request(_Part, frozen=True):
 
 
 class _Response(_Part, frozen=True):
-    status: Annotated[int, msgspec.Meta(ge=200, le=599)]
+    status: Annotated[int, msgspec.Meta(ge=200, le=999)]
     ms: _Milliseconds
     headers: dict[str, str] = {}
     content_length: Annotated[int, msgspec.Meta(ge=0)] | None = None

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator
+from urllib.parse import unquote
 
 # Of one connection, and not of what is sent over it (RFC 9110, 7.6.1).
 _HOP_BY_HOP = frozenset(
@@ -14,10 +15,9 @@ _HOP_BY_HOP = frozenset(
         *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
     }
 )
-# What the next request gets anew. Its body is there already when it is sent, and decoded.
-_OF_THE_REQUEST = frozenset(
-    {"accept-encoding", "content-encoding", "content-length", "expect", "host"}
-)
+# What the next request gets anew. Its body is there already when it is sent.
+_OF_THE_REQUEST = frozenset({"accept-encoding", "content-length", "expect", "host"})
+_DECODED = frozenset({"gzip", "deflate", "br", "zstd"})
 
 # A list of what may be stored, and not of what may not: nobody knows all headers with secrets.
 _STORED_OF_REQUESTS = frozenset({"accept", "content-type"})
@@ -36,11 +36,15 @@ _CREDENTIAL = re.compile(r"auth|cookie|credential|key|password|secret|session|si
 _IDENTITY = re.compile(r"organi[sz]ation|project")
 # They have such names, but hold what is no secret.
 _HARMLESS = re.compile(r"idempotency-key|sec-websocket-.*|.*-authenticate|(x-)?ratelimit.*")
+# A part of a name that ends so, or an old name without parts. Not the places in long lists that
+# hosts name by tokens as well.
 _SECRET_PARAMETER = re.compile(
-    r"([?&](?:(?:api|access|auth)[-_]?)?(?:auth|authorization|key|password|secret|sig|signature|token)=)"
-    r"([^&#]*)",
+    r"([?&](?!(?:next|page|continuation)[-_]?token=)(?:[\w.-]*[-_.]|api|access|auth)?"
+    r"(?:auth|authorization|credential|key|password|secret|session|sig|signature|token)=)([^&#]*)",
     re.IGNORECASE,
 )
+# Of headers that hold addresses.
+_ADDRESSES = frozenset({"location", "content-location", "referer"})
 
 MIN_SECRET = 8
 """Characters that a value of a header has at least to be searched for: what stands in for a key
@@ -56,7 +60,36 @@ def passed_on(headers: Iterable[tuple[str, str]], *, is_request: bool) -> list[t
     for name, value in pairs:
         if name.lower() == "connection":
             left.update(part.strip().lower() for part in value.split(","))
-    return [(name, value) for name, value in pairs if name.lower() not in left]
+    if is_request and encoding_of(pairs) is None:
+        left.add("content-encoding")
+    return [(name, _sendable(value)) for name, value in pairs if name.lower() not in left]
+
+
+def is_decoded(encoding: str) -> bool:
+    """Tell whether aiohttp undoes a content encoding by itself."""
+    return encoding.lower() in _DECODED
+
+
+def encoding_of(headers: Iterable[tuple[str, str]]) -> str | None:
+    """Return what a body is still encoded with, in which no secret can be searched for."""
+    for name, value in headers:
+        if name.lower() == "content-encoding":
+            encoding = value.strip()
+            if encoding.lower() not in ("", "identity") and not is_decoded(encoding):
+                return encoding
+    return None
+
+
+def _sendable(value: str) -> str:
+    # Bytes that aren't UTF-8 come as halves of characters, which can't be sent again. What sends
+    # them means Latin-1, most often.
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return value
 
 
 def stored(headers: Iterable[tuple[str, str]], *, is_request: bool) -> dict[str, str]:
@@ -66,6 +99,9 @@ def stored(headers: Iterable[tuple[str, str]], *, is_request: bool) -> dict[str,
     for raw, value in headers:
         name = raw.lower()
         if name in known or (not is_request and name.startswith(_RATE_LIMITS)):
+            value = _sendable(value)
+            if name in _ADDRESSES:
+                value, _ = without_secret_parameters(value)
             found[name] = f"{found[name]}, {value}" if name in found else value
     return found
 
@@ -80,7 +116,9 @@ def credentials(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _held(name: str, value: str) -> Iterator[str]:
-    if "cookie" in name:
+    if name in _ADDRESSES:
+        yield from without_secret_parameters(value)[1]
+    elif "cookie" in name:
         yield from _cookies(name, value)
     elif _CREDENTIAL.search(name):
         yield from _tokens(value)
@@ -90,7 +128,7 @@ def _held(name: str, value: str) -> Iterator[str]:
 
 
 def _tokens(value: str) -> Iterator[str]:
-    scheme, _, rest = value.strip().partition(" ")
+    scheme, rest = (*value.split(None, 1), "", "")[:2]
     token = rest.strip() or scheme
     yield token
     if scheme.lower() == "basic":
@@ -106,7 +144,14 @@ def _cookies(name: str, value: str) -> Iterator[str]:
     pairs = value.split(";")
     # What follows in Set-Cookie are its properties.
     for pair in pairs[:1] if name.startswith("set-") else pairs:
-        yield pair.partition("=")[2].strip().strip('"')
+        yield from _with_unescaped(pair.partition("=")[2].strip().strip('"'))
+
+
+def _with_unescaped(secret: str) -> Iterator[str]:
+    yield secret
+    # Bodies quote it as it was before it was escaped for its place.
+    if (unescaped := unquote(secret)) != secret:
+        yield unescaped
 
 
 def without_secret_parameters(target: str) -> tuple[str, list[str]]:
@@ -115,7 +160,8 @@ def without_secret_parameters(target: str) -> tuple[str, list[str]]:
     Returns:
         The path and query, and what was taken out.
     """
-    secrets = [match[2] for match in _SECRET_PARAMETER.finditer(target)]
+    found = (match[2] for match in _SECRET_PARAMETER.finditer(target))
+    secrets = [secret for value in found for secret in _with_unescaped(value)]
     return _SECRET_PARAMETER.sub(r"\1[redacted]", target), [
         secret for secret in secrets if len(secret) >= MIN_SECRET
     ]

@@ -15,11 +15,10 @@ from multidict import CIMultiDict
 from deepseek_async.simulator.core import Plan, ReceivedRequest
 from deepseek_async.simulator.faults import Fault
 from deepseek_async.simulator.playback import reset
-from deepseek_async.simulator.recording.draft import MAX_STORED, Draft
+from deepseek_async.simulator.recording.draft import Draft
 from deepseek_async.simulator.recording.exchange import End
 from deepseek_async.simulator.recording.folder import Existing, RecordingFolder
 from deepseek_async.simulator.recording.headers import (
-    credentials,
     passed_on,
     stored,
     without_secret_parameters,
@@ -50,8 +49,8 @@ class Recorder(Simulator):
 
     What is stored: method, path, body, time, status, the headers of an allow list, and when each
     block of the answer came. Keys and cookies of headers are searched for in all of that, and
-    replaced. A secret that a model spells out over several events isn't found; ``user_id`` is
-    kept, since requests are matched by it.
+    replaced, also where a model spells them out over several events; not in log probabilities.
+    ``user_id`` is kept, since requests are matched by it.
 
     Args:
         base_url: The host, as clients would be given it.
@@ -140,10 +139,12 @@ class Recorder(Simulator):
         Raises:
             OSError: Not all exchanges could be stored. All else is done.
         """
-        await super().stop()
-        while self._storing:
-            await asyncio.wait(self._storing)
-        await self._upstream.close()
+        try:
+            await super().stop()
+            while self._storing:
+                await asyncio.wait(self._storing)
+        finally:
+            await self._upstream.close()
         first, self._first_failure = self._first_failure, None
         if first is not None:
             count = f"{self._lost} exchange{'s' if self._lost > 1 else ''}"
@@ -168,7 +169,8 @@ class Recorder(Simulator):
             headers,
             body,
         )
-        self._remember(request, headers, body, [*credentials(headers), *parameters])
+        draft.secrets.extend(parameters)
+        self._remember(request, headers, body, draft.secrets)
         transport = request.transport
         if transport is None:
             return web.Response()
@@ -264,13 +266,13 @@ class Recorder(Simulator):
     async def _stored(self, draft: Draft) -> None:
         secrets = [*self._redact, *self._keys, *draft.secrets]
         try:
-            if draft.is_too_large:
-                raise OSError(f"its answer is longer than {MAX_STORED >> 20} MiB")
+            if draft.refusal:
+                raise OSError(draft.refusal)
             await asyncio.to_thread(_write, self._folder, draft, secrets)
         except OSError as exc:
             self._lost += 1
             self._first_failure = self._first_failure or exc
-            path = draft.target.partition("?")[0]
+            path = Redactor(secrets).text(draft.target.partition("?")[0])
             self._on_problem(
                 f"{self._folder.path}: exchange {draft.number} ({draft.method} {path}) could not "
                 f"be stored: {exc.strerror or exc}; answers still go through"

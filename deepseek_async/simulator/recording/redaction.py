@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 from deepseek_async.simulator.recording.exchange import Block, Exchange
+from deepseek_async.simulator.recording.spelling import Edit, respelled
 
 REDACTED = b"[redacted]"
 
@@ -24,6 +27,14 @@ _BACKSLASHES = rb"\\{1,%d}" % _MOST_BACKSLASHES
 _PERCENT = rb"%(?:25){0,8}"
 
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
+# Mail has base64 in lines. They may be very long: each is searched from its beginning alone.
+_END = rb"(?:[\r\n]|%b[rn]|%b0[aAdD])" % (_BACKSLASHES, _PERCENT)
+_BREAK = re.compile(_END + b"++")
+_DIGIT = rb"(?:[A-Za-z0-9+/_-]|%b2[bBfF]|%b(?:/|u002[bBfF]))" % (_PERCENT, _BACKSLASHES)
+_LINES = re.compile(
+    rb"(?:%b|(?<![A-Za-z0-9+/_\\%%-]))(%b{16,}+(?:%b%b++)+)"
+    % (_END, _DIGIT, _BREAK.pattern, _DIGIT)
+)
 _SHORT_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", '"': '"', "/": "/"}
 
 
@@ -63,14 +74,15 @@ class Redactor:
         return b"".join(self._blocks([data]))
 
     def text(self, text: str) -> str:
-        """Return text without the secrets."""
+        """Return text without the secrets, and without bytes that aren't UTF-8."""
         data = text.encode("utf-8", "surrogateescape")
-        return self.data(data).decode("utf-8", "surrogateescape")
+        return self.data(data).decode("utf-8", "replace")
 
     def exchange(self, exchange: Exchange) -> Exchange:
-        """Return an exchange without the secrets, also without those over several blocks."""
+        """Return an exchange without the secrets, also those over several blocks or events."""
         before = sum(len(block.data) for block in exchange.blocks)
         redacted = self._blocks([block.data for block in exchange.blocks])
+        redacted = _edited(redacted, list(respelled(b"".join(redacted), self._blocks)))
         blocks = [
             Block(block.ms, data)
             for block, data in zip(exchange.blocks, redacted, strict=True)
@@ -88,6 +100,7 @@ class Redactor:
         headers = {name: self.text(value) for name, value in exchange.request_headers.items()}
         return replace(
             exchange,
+            host=self.text(exchange.host),
             target=self.text(exchange.target),
             request_headers=headers,
             request_body=self.data(exchange.request_body),
@@ -97,45 +110,97 @@ class Redactor:
         )
 
     def _blocks(self, blocks: Sequence[bytes]) -> list[bytes]:
-        data = b"".join(blocks)
-        spans = self._spans(data)
-        if not spans:
-            return list(blocks)
-        kept: list[bytes] = []
-        start = 0
-        for block in blocks:
-            kept.append(_without(data, start, start + len(block), spans))
-            start += len(block)
-        return kept
+        spans = self._spans(b"".join(blocks))
+        return _edited(blocks, [Edit(start, end, REDACTED) for start, end in spans])
 
     def _spans(self, data: bytes) -> list[tuple[int, int]]:
         """Where the secrets are, in order; those that touch are one."""
-        found = sorted(
+        found = [
             _widened(data, *match.span(), form)
             for form in self._forms
             for match in form.pattern.finditer(data)
-        )
-        spans: list[tuple[int, int]] = []
-        for start, end in found:
-            if spans and start <= spans[-1][1]:
-                spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
-            else:
-                spans.append((start, end))
-        return spans
+        ]
+        for lines in _LINES.finditer(data):
+            found.extend(self._spans_over_lines(data, *lines.span(1)))
+        found.sort()
+        return _merged(found)
+
+    def _spans_over_lines(self, data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+        joined = _Joined(data, start, end)
+        for form in self._forms:
+            for match in form.pattern.finditer(joined.data):
+                first, behind = _widened(joined.data, *match.span(), form)
+                yield joined.place(first), joined.place(behind - 1) + 1
 
 
-def _without(data: bytes, start: int, end: int, spans: Iterable[tuple[int, int]]) -> bytes:
-    """A part of the data; what stands for a secret is where that begins."""
-    parts: list[bytes] = []
-    at = start
-    for first, behind in spans:
-        if behind <= at or first >= end:
-            continue
-        parts.append(data[at : max(first, at)])
-        if first >= start:
-            parts.append(REDACTED)
-        at = min(behind, end)
-    return b"".join([*parts, data[at:end]])
+def _merged(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans that are in order, those that touch as one."""
+    spans: list[tuple[int, int]] = []
+    for start, end in found:
+        if spans and start <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        else:
+            spans.append((start, end))
+    return spans
+
+
+class _Joined:
+    """A part of some data without its line breaks.
+
+    Args:
+        data: The data.
+        start: Where the part begins.
+        end: Where it ends.
+    """
+
+    def __init__(self, data: bytes, start: int, end: int) -> None:
+        breaks = [found.span() for found in _BREAK.finditer(data, start, end)]
+        lines = pairwise([start, *chain.from_iterable(breaks), end])
+        self._starts: list[int] = []
+        self._offsets: list[int] = []
+        parts: list[bytes] = []
+        offset = 0
+        for first, behind in islice(lines, None, None, 2):
+            self._starts.append(first)
+            self._offsets.append(offset)
+            parts.append(data[first:behind])
+            offset += behind - first
+        self.data = b"".join(parts)
+
+    def place(self, offset: int) -> int:
+        """Return where a byte of it is in the data."""
+        line = bisect_right(self._offsets, offset) - 1
+        return self._starts[line] + offset - self._offsets[line]
+
+
+def _edited(blocks: Sequence[bytes], edits: Sequence[Edit]) -> list[bytes]:
+    """Return blocks with other data, which is in the block where the old one began.
+
+    Args:
+        blocks: Of one text.
+        edits: In order; they don't touch one another.
+    """
+    if not edits:
+        return list(blocks)
+    edited: list[bytes] = []
+    waiting = deque(edits)
+    start = 0
+    for block in blocks:
+        end = start + len(block)
+        parts: list[bytes] = []
+        at = start
+        while waiting and waiting[0].start < end:
+            edit = waiting[0]
+            parts.append(block[at - start : max(edit.start - start, 0)])
+            if edit.start >= start:
+                parts.append(edit.data)
+            at = min(edit.end, end)
+            if edit.end > end:
+                break
+            waiting.popleft()
+        edited.append(b"".join([*parts, block[at - start :]]))
+        start = end
+    return edited
 
 
 def _widened(data: bytes, start: int, end: int, form: _Form) -> tuple[int, int]:

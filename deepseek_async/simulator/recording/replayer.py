@@ -167,8 +167,9 @@ def planned(exchange: Exchange, pace: float) -> Plan:
 
 
 def _length(exchange: Exchange, answer: Answer) -> int:
-    # As edited by hand: what is whole has the length that it has.
-    return len(exchange.body) if exchange.is_whole else answer.content_length or 0
+    # As edited by hand: what is whole has the length that it has. HEAD has no body, but a length.
+    is_known = exchange.is_whole and exchange.method != "HEAD"
+    return len(exchange.body) if is_known else answer.content_length or 0
 
 
 def _frames(exchange: Exchange, start: float, pace: float) -> Iterator[Frame]:

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import functools
 import io
+import re
 import urllib.request
 from collections.abc import Iterable
 from typing import Any, cast
@@ -20,6 +21,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from deepseek_async.simulator.recording.exchange import End
+from deepseek_async.simulator.recording.headers import is_decoded
 
 # Without one, a host that drops packets is told from a slow one by nobody.
 _CONNECT_SECONDS = 30.0
@@ -46,12 +48,7 @@ class UpstreamAnswer:
         self._response = response
         self._closed = _wake_when_closed(response)
         # Hosts may compress though asked not to; aiohttp has undone what it knows.
-        if response.headers.get("Content-Encoding", "").lower() in (
-            "gzip",
-            "deflate",
-            "br",
-            "zstd",
-        ):
+        if is_decoded(response.headers.get("Content-Encoding", "")):
             self.headers = [
                 (name, value)
                 for name, value in self.headers
@@ -83,7 +80,8 @@ class UpstreamAnswer:
                 if hidden._buffer:
                     return cast("bytes", hidden._read_nowait(-1))
                 raise _error(self._lost() or exc) from None
-            if block or not is_chunk:
+            # The reader of an answer that can't have a body always says that a chunk has ended.
+            if block or not is_chunk or content.at_eof():
                 return block
 
     def close(self) -> None:
@@ -174,11 +172,13 @@ class Upstream:
 
 
 def _error(exc: BaseException) -> UpstreamError:
+    # Some name the proxy as the environment has it, with its password.
+    said = re.sub(r"//[^/@\s]*@", "//", str(exc))
     # Any failure before there is a connection: of names, TCP or TLS.
     if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ClientSSLError | TimeoutError):
-        return UpstreamError("refused", f"no connection: {exc}")
+        return UpstreamError("refused", f"no connection: {said}")
     is_reset = getattr(exc, "errno", None) == errno.ECONNRESET
-    return UpstreamError("reset" if is_reset else "cut", f"{type(exc).__name__}: {exc}")
+    return UpstreamError("reset" if is_reset else "cut", f"{type(exc).__name__}: {said}")
 
 
 def _checked(base_url: str) -> str:
