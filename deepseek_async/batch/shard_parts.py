@@ -7,6 +7,7 @@ or two requests with one ``custom_id``.
 """
 
 import os
+import stat
 from array import array
 from collections.abc import AsyncIterator, Iterator
 from hashlib import blake2b
@@ -16,12 +17,10 @@ from typing import Any, BinaryIO
 import anyio.to_thread
 import msgspec
 
-from deepseek_async.batch.entries import Fields, read_fields
 from deepseek_async.batch.files import file_error
 from deepseek_async.batch.seen import Seen, key_of
+from deepseek_async.batch.shard_lines import decode_line, look_at
 from deepseek_async.errors import BatchFileError, PreflightError
-from deepseek_async.policy.cache_text import cache_text
-from deepseek_async.wire.repair import UNREADABLE, parse_json
 
 #: Items of a part, unless told otherwise.
 SIZE = 2000
@@ -38,10 +37,7 @@ _BEGINNINGS = (1 << 10, 4 << 10, 16 << 10, 64 << 10)
 # Numbers of each line in a part: where it begins, how long it is, which one it is.
 _NUMBERS = 3
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-
-_encode_canonical = msgspec.json.Encoder(order="deterministic", decimal_format="number").encode
 
 
 class ShardPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +57,9 @@ class ShardPart(msgspec.Struct, frozen=True, kw_only=True):
 
     cut: str
     """Tells this cut of this file from all others."""
+
+    number: int
+    """Its place in this cut, from 0."""
 
     places: bytes
     """For each line three numbers of 64 bits: where it begins, its length, and which one it is."""
@@ -86,8 +85,8 @@ class ShardPart(msgspec.Struct, frozen=True, kw_only=True):
             file = path.open("rb")
         except OSError as exc:
             raise file_error(path, exc, "read") from exc
-        stat = os.fstat(file.fileno())
-        if (stat.st_size, stat.st_mtime_ns) == (self.file_size, self.modified):
+        status = os.fstat(file.fileno())
+        if (status.st_size, status.st_mtime_ns) == (self.file_size, self.modified):
             return file
         file.close()
         raise BatchFileError(
@@ -113,9 +112,10 @@ class ShardPart(msgspec.Struct, frozen=True, kw_only=True):
 
     def _item(self, line: bytes, number: int) -> object:
         try:
-            return _decode(line)
+            return decode_line(line)
         except ValueError as exc:
-            return _BadLine(f"{Path(self.path).name} line {number} ({exc})")
+            # The number first: a name of any length may be cut off behind it.
+            return _BadLine(f"line {number} of {Path(self.path).name} ({exc})")
 
 
 class _BadLine:
@@ -144,7 +144,7 @@ def split_requests(
 
     Raises:
         BatchFileError: If the file can't be read.
-        PreflightError: If a size is not above 0, or the file is Parquet.
+        PreflightError: If a size is not above 0, or the file is Parquet or a pipe.
     """
     if size < 1 or max_bytes < 1:
         raise PreflightError(f"size and max_bytes must be above 0, got {size!r} and {max_bytes!r}")
@@ -155,6 +155,11 @@ def split_requests(
             "themselves, or write them as JSONL"
         )
     try:
+        if not stat.S_ISREG(file.stat().st_mode) and not file.is_dir():
+            raise PreflightError(
+                f"{str(path)!r} is not a regular file: save the requests first, so that workers "
+                "can read them, too"
+            )
         return _Cut(file, size, max_bytes).parts()
     except OSError as exc:
         raise file_error(file, exc, "read") from exc
@@ -178,18 +183,19 @@ class _Cut:
     def parts(self) -> list[ShardPart]:
         """Read the file and cut it."""
         with self._path.open("rb") as file:
-            stat = os.fstat(file.fileno())
-            self._read(file, stat.st_size)
+            status = os.fstat(file.fileno())
+            self._read(file, status.st_size)
         cut = self._digest.hexdigest()
         return [
             ShardPart(
                 path=str(self._path),
-                file_size=stat.st_size,
-                modified=stat.st_mtime_ns,
+                file_size=status.st_size,
+                modified=status.st_mtime_ns,
                 cut=cut,
+                number=number,
                 places=array("Q", self._places(part)).tobytes(),
             )
-            for part in self._divide(self._order())
+            for number, part in enumerate(self._divide(self._order()))
         ]
 
     def _places(self, part: list[int]) -> Iterator[int]:
@@ -219,7 +225,7 @@ class _Cut:
 
     def _add(self, line: bytes) -> None:
         item = len(self._leaders)
-        name, text = _looked_at(line)
+        name, text = look_at(line)
         leader = self._names.add(key_of(name), item)
         if leader is not None:
             # Whatever it begins with, it has to be where the first one is.
@@ -268,36 +274,3 @@ class _Cut:
             family.append(item)
         if family:
             yield family
-
-
-def _looked_at(line: bytes) -> tuple[bytes, bytes]:
-    """Return the name of a line, and the text that decides about the cache."""
-    try:
-        fields = read_fields(_decode(line))
-    except ValueError:
-        fields = Fields(bad="not JSON")
-    if fields.bad is not None:
-        # It may become a request by the function that makes them: its whole text stands for it.
-        return b"line " + line.strip(), line
-    try:
-        text = cache_text(fields.body)
-        if fields.custom_id is None:
-            return b"body " + _encode_canonical((fields.url, dict(fields.body))), text
-        return b"name " + fields.custom_id.encode(), text
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return b"line " + line.strip(), line
-
-
-def _decode(line: bytes) -> Any:
-    """Decode a line.
-
-    Raises:
-        ValueError: If it is not JSON. Lone surrogates, which Python writes, are let through.
-    """
-    line = line.removeprefix(_BYTE_ORDER_MARK)
-    try:
-        return msgspec.json.decode(line)
-    except UNREADABLE as exc:
-        if b"\\ud" in line.lower():
-            return parse_json(line)
-        raise ValueError(str(exc)) from exc

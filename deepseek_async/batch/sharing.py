@@ -36,6 +36,8 @@ class _Calls:
     def __init__(self, gates: Gates) -> None:
         self._gates = gates
         self._loop = asyncio.get_running_loop()
+        # Refused before: the limit that was stated then need not be the one of now.
+        self._rejected = gates.load().rejected
         self.renewal: Renewal | None = None
 
     @property
@@ -47,7 +49,7 @@ class _Calls:
 
     def progress(self) -> _Standing:
         load = self._gates.load()
-        return _Standing(load.in_flight, load.wanted, load.rejected)
+        return _Standing(load.in_flight, load.wanted, load.rejected - self._rejected)
 
     def _waits(self) -> None:
         """Ask for another permit; from any thread."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypedDict
 import msgspec
 
 from deepseek_async.batch import LeaseTable, ShardReport, ShardSettings, Stats, run_shard
+from deepseek_async.batch.documented_limits import documented_limit
 from deepseek_async.batch.source import Requests
 from deepseek_async.errors import BatchLockedError, BatchSettingsError, PreflightError
 from deepseek_async.integrations.clients import shared_client
@@ -22,8 +23,21 @@ TTL = 3.0
 # How often and how long a shard waits for one that is still ending somewhere, in seconds.
 _LOCKED_STEP, _LOCKED_STEPS = 0.5, 20
 
-# What another try would not mend.
-_USELESS = (BatchSettingsError, PreflightError)
+# What another try would not mend: a source that can't be one is a TypeError.
+_USELESS = (BatchSettingsError, PreflightError, TypeError)
+
+
+def limit_of(settings: ShardSettings, given: int | None, otherwise: int) -> int:
+    """Return how many requests there may be at once: what was given, or what DeepSeek documents.
+
+    Raises:
+        PreflightError: If the given number is below 1.
+    """
+    total = given
+    if total is None:
+        total = documented_limit(settings.model) or otherwise
+    # A table finds what can't be a limit.
+    return LeaseTable(total, ttl=TTL).total(0.0)
 
 
 class Asked(TypedDict):
@@ -176,7 +190,8 @@ async def run_task(
 async def _run(
     source: Requests, out_dir: str, shard_id: int, settings: ShardSettings, limiter: BoardLimiter
 ) -> ShardReport | Failure:
-    for step in range(_LOCKED_STEPS + 1):
+    left = _LOCKED_STEPS
+    while True:
         try:
             async with shared_client(settings) as client:
                 return await run_shard(
@@ -184,12 +199,12 @@ async def _run(
                 )
         except BatchLockedError as exc:
             # A worker that was given up for lost may still be ending.
-            if step == _LOCKED_STEPS:
+            if not left:
                 return _failure(exc)
         except Exception as exc:
             return _failure(exc)
+        left -= 1
         await asyncio.sleep(_LOCKED_STEP)
-    raise AssertionError("unreachable")
 
 
 def _failure(exc: Exception) -> Failure:

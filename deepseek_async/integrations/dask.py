@@ -23,22 +23,20 @@ from deepseek_async.errors import BatchError, PreflightError
 from deepseek_async.integrations.boards import (
     TTL,
     Asked,
-    Board,
     BoardLimiter,
     Failure,
     Heard,
+    limit_of,
     run_task,
 )
+from deepseek_async.integrations.dask_boards import HANDLER, open_board
 from deepseek_async.integrations.driving import Drive, OnProgress, run
 
-#: Concurrent requests of an account, unless told otherwise: those of deepseek-flash.
+#: Concurrent requests of an account if nobody says how many, nor which model.
 MAX_CONCURRENCY = 2500
 
 # How long shards that are ended may take, and how often to look, in seconds.
 _ENDS_WITHIN, _LOOK_EVERY = 2 * TTL, 0.1
-
-# What the scheduler answers to: changes whenever its answers do.
-_HANDLER = "deepseek_async_board_1"
 
 
 def map_dask(
@@ -47,7 +45,7 @@ def map_dask(
     out_dir: str | os.PathLike[str],
     *,
     settings: ShardSettings,
-    max_concurrency: int = MAX_CONCURRENCY,
+    max_concurrency: int | None = None,
     retries: int = 3,
     progress: OnProgress | None = None,
     into: str | os.PathLike[str] | None = None,
@@ -69,35 +67,52 @@ def map_dask(
             numbered from 0, and read only as far ahead as there are workers.
         out_dir: Where the results are, on storage that all workers and this process share.
         settings: How to run them.
-        max_concurrency: Most requests at once, of all workers together.
+        max_concurrency: Most requests at once, of all workers together. None: what DeepSeek
+            documents for the model of the settings; 2,500 where there is none.
         retries: How often a shard that fails is run again. Another try after the loss of a worker
             is up to Dask (``distributed.scheduler.allowed-failures``).
         progress: Called about twice a second with :class:`ShardsProgress`.
         into: Write the results of all shards to this file at the end, as :func:`merge_shards` does.
-        check: False: don't make sure at the end that each item is there exactly once; for a process
-            that doesn't see the files.
+        check: False: don't make sure at the end that each item is there exactly once, nor at the
+            beginning that the directory has no shards of another file; for a process that doesn't
+            see the files.
 
     Returns:
         A generator. What it returns at the end is the report of :func:`merge_shards`.
 
     Raises:
         ImportError: If ``distributed`` is not installed.
-        PreflightError: If the client is an asynchronous one, or the limit is below 1.
-        BatchError: While iterating: a shard failed for good, the scheduler is gone, or, at the end,
-            an item is missing or there twice. What is finished is kept.
+        PreflightError: If the client is none, or an asynchronous one, the limit is below 1, or the
+            shards are none.
+        BatchError: While iterating: a shard can't be pickled or failed for good, the scheduler is
+            gone, the directory has the shards of another file, or, at the end, an item is missing
+            or there twice. What is finished is kept.
     """
-    import_distributed()
+    distributed = import_distributed()
     if getattr(client, "asynchronous", False):
         raise PreflightError(
             "map_dask takes a synchronous Client; in a program with an event loop, run it in a "
             "thread with one: asyncio.to_thread(..., Client(address))"
         )
-    # So that a limit that can't be one is found here.
-    Board(max_concurrency)
+    if not isinstance(client, distributed.Client):
+        raise PreflightError(
+            f"map_dask takes a distributed.Client, not a {type(client).__name__}: "
+            "distributed.Client(address)"
+        )
+    limit = limit_of(settings, max_concurrency, MAX_CONCURRENCY)
     directory = Path(out_dir).absolute()
-    cluster = _DaskCluster(client, directory, settings, max_concurrency)
-    drive = Drive(cluster, shards, directory, retries=retries, progress=progress)
-    return run(drive, into=None if into is None else Path(into), check=check)
+    cluster = _DaskCluster(client, directory, settings, limit)
+    drive = Drive(
+        cluster,
+        shards,
+        directory,
+        settings=settings,
+        retries=retries,
+        progress=progress,
+        into=into,
+        check=check,
+    )
+    return run(drive)
 
 
 def import_distributed() -> Any:
@@ -142,8 +157,15 @@ class _DaskCluster:
             self._open()
         key = f"deepseek-shard-{shard_id}-{secrets.token_hex(4)}"
         task = (source, self._out_dir, shard_id, self._settings, self._run)
-        with self._talking():
+        self._look_for_scheduler()
+        try:
             future = self._client.submit(_run_on_worker, *task, key=key, pure=False)
+        except Exception as exc:
+            # Nothing is waited for here: it is written, and sent a little later.
+            raise BatchError(
+                f"shard {shard_id} can't be sent to a worker ({type(exc).__name__}): its source, "
+                "and the functions in the settings, must be such as can be pickled"
+            ) from exc
         self._futures[shard_id] = future
         done = self._done
 
@@ -177,7 +199,8 @@ class _DaskCluster:
         try:
             self._ask("stop")
             if futures:
-                self._client.cancel(futures)
+                with self._talking():
+                    self._client.cancel(futures)
                 self._wait_until_idle()
             self._ask("close")
         except BatchError:
@@ -192,7 +215,7 @@ class _DaskCluster:
     def _open(self) -> None:
         try:
             self._client.run_on_scheduler(
-                _open_board, run=self._run, client=self._client.id, total=self._max_concurrency
+                open_board, run=self._run, client=self._client.id, total=self._max_concurrency
             )
         except Exception as exc:
             raise BatchError(
@@ -222,7 +245,7 @@ class _DaskCluster:
 
     def _ask(self, action: str, **values: Any) -> dict[str, Any]:
         with self._talking():
-            ask = getattr(self._client.scheduler, _HANDLER)
+            ask = getattr(self._client.scheduler, HANDLER)
             answer: dict[str, Any] = self._client.sync(ask, run=self._run, action=action, **values)
         return answer
 
@@ -249,61 +272,7 @@ async def _run_on_worker(
     scheduler = import_distributed().get_worker().scheduler
 
     async def ask(action: str, **values: Any) -> Asked:
-        answer: Asked = await getattr(scheduler, _HANDLER)(run=run_name, action=action, **values)
+        answer: Asked = await getattr(scheduler, HANDLER)(run=run_name, action=action, **values)
         return answer
 
     return await run_task(source, out_dir, shard_id, settings, BoardLimiter(ask))
-
-
-# On the scheduler.
-
-
-class _Boards:
-    """The boards of all runs of one scheduler; it answers in the scheduler's event loop."""
-
-    def __init__(self, scheduler: Any) -> None:
-        self._scheduler = scheduler
-        # Name of a run -> the client that it belongs to, and its board.
-        self._boards: dict[str, tuple[str, Board]] = {}
-
-    def open(self, run: str, client: str, total: int) -> None:
-        """Begin a run."""
-        self._forget_lost()
-        self._boards[run] = client, Board(total)
-
-    async def answer(self, run: str, action: str, **values: Any) -> dict[str, Any]:
-        """Answer a worker or the client."""
-        self._forget_lost()
-        board = self._boards[run][1] if run in self._boards else None
-        if board is None:
-            # Its client is gone: nobody waits for the shard any more.
-            return {"permits": 0, "over": True, **msgspec.structs.asdict(Heard())}
-        match action:
-            case "renew":
-                return {**board.renew(**values)}
-            case "drop":
-                return {**board.drop(**values)}
-            case "heard":
-                return dict(board.heard())
-            case "stop":
-                board.stop()
-            case "close":
-                del self._boards[run]
-            case _:
-                raise ValueError(f"a board knows no {action!r}")
-        return {}
-
-    def _forget_lost(self) -> None:
-        clients = self._scheduler.clients
-        lost = [name for name, (client, _) in self._boards.items() if client not in clients]
-        for name in lost:
-            del self._boards[name]
-
-
-def _open_board(dask_scheduler: Any, *, run: str, client: str, total: int) -> None:
-    boards = getattr(dask_scheduler, _HANDLER, None)
-    if boards is None:
-        boards = _Boards(dask_scheduler)
-        setattr(dask_scheduler, _HANDLER, boards)
-        dask_scheduler.handlers[_HANDLER] = boards.answer
-    boards.open(run, client, total)

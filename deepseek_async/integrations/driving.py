@@ -1,19 +1,19 @@
 """The side of a run that hands out shards and collects what they did, for any cluster."""
 
+import heapq
+import os
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from deepseek_async.batch import MergeReport, ShardReport, merge_shards
-from deepseek_async.batch.files import file_error, replace_file
-from deepseek_async.batch.shard_parts import ShardPart
+from deepseek_async.batch import MergeReport, ShardReport, ShardSettings, merge_shards
 from deepseek_async.batch.source import Requests
-from deepseek_async.errors import BatchError, BatchSettingsError
+from deepseek_async.errors import BatchError, PreflightError
 from deepseek_async.integrations.boards import Failure, Heard
+from deepseek_async.integrations.shard_checks import ShardChecks, check_shards
 
 # Shards that wait in the cluster, beyond those that can run at once: a worker that is free begins
 # at once, and no more than these are held there.
@@ -92,8 +92,8 @@ class Cluster(Protocol):
         ...
 
 
-class _Waiting(msgspec.Struct):
-    """A shard that is to run again."""
+class _Waiting(msgspec.Struct, order=True):
+    """A shard that is to run again; the one that is due first is the least."""
 
     due: float
     shard_id: int
@@ -107,8 +107,14 @@ class Drive:
         cluster: Runs the shards.
         shards: Their sources, by their numbers from 0.
         out_dir: Where their files are.
+        settings: How they are run.
         retries: How often a shard that fails is run again.
         progress: Is told where the run stands.
+        into: The file for the results of all shards.
+        check: Make sure at the end that each item is there once. Without it no file is looked at.
+
+    Raises:
+        PreflightError: If these can't be meant.
     """
 
     def __init__(
@@ -117,25 +123,38 @@ class Drive:
         shards: Iterable[Requests],
         out_dir: Path,
         *,
+        settings: ShardSettings,
         retries: int,
-        progress: OnProgress | None,
+        progress: OnProgress | None = None,
+        into: str | os.PathLike[str] | None = None,
+        check: bool = True,
     ) -> None:
+        check_shards(shards)
+        if retries < 0:
+            raise PreflightError(f"retries must be a number from 0 up, got {retries!r}")
+        if into is not None and not check:
+            raise PreflightError(
+                "with check=False no file is looked at, so the results can't be written to "
+                f"{str(into)!r}: leave out one of both"
+            )
         self._cluster = cluster
         self._total = len(shards) if isinstance(shards, Sized) else None
         self._shards: Iterator[tuple[int, Requests]] = enumerate(shards)
         self._out_dir = out_dir
         self._retries = retries
         self._progress = progress
+        self._into = into
+        self._check = check
+        self._checks = ShardChecks(out_dir if check else None, settings)
         self._began = self._looked = time.monotonic()
         self._is_read = False
         self._running: dict[int, Requests] = {}
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: list[_Waiting] = []
         self._tries: dict[int, int] = {}
         self._failures: dict[int, Failure] = {}
         self._ended_for_all: ShardReport | None = None
         self._count = self._finished = 0
         self._succeeded = self._failed = self._skipped = 0
-        self._cut: str | None = None
 
     def reports(self) -> Generator[ShardReport]:
         """Yield the reports of shards as they come to their end.
@@ -146,11 +165,7 @@ class Drive:
         try:
             while self._has_work():
                 self._submit()
-                if not self._running:
-                    # There are no more, or what is left waits to be tried again.
-                    time.sleep(_LOOK_EVERY if self._waiting else 0)
-                    continue
-                for shard_id, ended in self._cluster.finished(_LOOK_EVERY):
+                for shard_id, ended in self._ended():
                     report = self._take(shard_id, ended)
                     if report is not None:
                         yield report
@@ -160,13 +175,15 @@ class Drive:
         self._tell(last=True)
         self._raise_failures()
 
-    def merge(self, into: Path | None) -> MergeReport:
-        """Check that each item of all shards is there once.
+    def merge(self) -> MergeReport | None:
+        """Check that each item of all shards is there once, if that is wanted.
 
         Raises:
             BatchError: If it isn't.
         """
-        return merge_shards(self._out_dir, into=into, shards=range(self._count))
+        if not self._check:
+            return None
+        return merge_shards(self._out_dir, into=self._into, shards=range(self._count))
 
     def _has_work(self) -> bool:
         if self._ended_for_all is not None:
@@ -175,39 +192,33 @@ class Drive:
 
     def _submit(self) -> None:
         most = self._cluster.capacity() + _AHEAD
-        while len(self._running) < most and (shard := self._next()) is not None:
+        while len(self._running) < most and (shard := self._next(most)) is not None:
             shard_id, source = shard
             self._running[shard_id] = source
             self._cluster.submit(source, shard_id)
 
-    def _next(self) -> tuple[int, Requests] | None:
+    def _next(self, most: int) -> tuple[int, Requests] | None:
         if self._waiting and self._waiting[0].due <= time.monotonic():
-            again = self._waiting.popleft()
+            again = heapq.heappop(self._waiting)
             return again.shard_id, again.source
-        if self._is_read:
+        # Where all fail for a while, what waits must not become the whole input.
+        if self._is_read or len(self._waiting) >= most:
             return None
         shard = next(self._shards, None)
         if shard is None:
             self._is_read = True
             return None
+        self._checks.check(*shard)
         self._count += 1
-        if isinstance(shard[1], ShardPart):
-            self._check_cut(shard[1])
         return shard
 
-    def _check_cut(self, part: ShardPart) -> None:
-        """Make sure that the shards of a directory are parts of one cut of one file.
-
-        Raises:
-            BatchSettingsError: If they aren't.
-        """
-        if self._cut is None:
-            self._cut = _remembered_cut(self._out_dir, part.cut)
-        if self._cut != part.cut:
-            raise BatchSettingsError(
-                f"the shards in {self._out_dir} are parts of another input, or of the same one cut "
-                "in another way; name another directory"
-            )
+    def _ended(self) -> list[tuple[int, ShardReport | Failure]]:
+        if self._running:
+            return self._cluster.finished(_LOOK_EVERY)
+        if self._waiting:
+            # What is left waits to be tried again.
+            time.sleep(_LOOK_EVERY)
+        return []
 
     def _take(self, shard_id: int, ended: ShardReport | Failure) -> ShardReport | None:
         source = self._running.pop(shard_id)
@@ -224,7 +235,7 @@ class Drive:
             self._failures[shard_id] = ended
         else:
             due = time.monotonic() + _FIRST_PAUSE * 2 ** (tries - 1)
-            self._waiting.append(_Waiting(due, shard_id, source))
+            heapq.heappush(self._waiting, _Waiting(due, shard_id, source))
         return None
 
     def _tell(self, *, last: bool = False) -> None:
@@ -269,26 +280,7 @@ class Drive:
         )
 
 
-def _remembered_cut(out_dir: Path, cut: str) -> str:
-    """Return the cut whose shards a directory has; of a new one, take note of it.
-
-    Raises:
-        BatchFileError: If that fails.
-    """
-    path = out_dir / "cut.txt"
-    try:
-        if path.exists():
-            return path.read_text("ascii", "replace").strip()
-        out_dir.mkdir(parents=True, exist_ok=True)
-        replace_file(path, [cut.encode(), b"\n"])
-    except OSError as exc:
-        raise file_error(path, exc) from exc
-    return cut
-
-
-def run(
-    drive: Drive, *, into: Path | None, check: bool
-) -> Generator[ShardReport, None, MergeReport | None]:
+def run(drive: Drive) -> Generator[ShardReport, None, MergeReport | None]:
     """Yield the reports of all shards, and return what they did together."""
     yield from drive.reports()
-    return drive.merge(into) if check else None
+    return drive.merge()

@@ -133,6 +133,8 @@ async def test_shards_find_what_a_single_job_would(tmp_path: Path) -> None:
         bare,
         bare,
         "{broken",
+        {"custom_id": "2", "body": []},  # a name that another line has, which can be sent
+        {"custom_id": "3", "body": item("")["body"], "method": "GET"},
     ]
     source = write(tmp_path / "in.jsonl", lines)
     async with Simulator() as sim:
@@ -154,7 +156,16 @@ async def test_shards_find_what_a_single_job_would(tmp_path: Path) -> None:
     merged = merge_shards(tmp_path / "shards", shards=range(len(reports)))
     assert (merged.answered, merged.failed) == (single.succeeded, single.failed)
     broken = [path.read_text() for path in (tmp_path / "shards").glob("*.errors.jsonl")]
-    assert any("in.jsonl line 11 (" in text for text in broken)
+    assert any("line 11 of in.jsonl (" in text for text in broken)
+
+
+async def test_bad_lines_are_told_apart_however_long_the_name_of_the_file(tmp_path: Path) -> None:
+    source = write(tmp_path / f"{'a' * 200}.jsonl", [item("0"), "{one", item("1"), "{two"])
+    async with Simulator() as sim:
+        settings = settings_for(sim)
+        for number, part in enumerate(split_requests(source, size=2)):
+            await run_shard(part, tmp_path / "shards", number, settings=settings)
+    assert merge_shards(tmp_path / "shards", shards=range(2)).failed == 2
 
 
 def test_a_file_that_has_changed_is_not_read(tmp_path: Path) -> None:
@@ -184,6 +195,9 @@ def test_what_can_not_be_cut(tmp_path: Path) -> None:
     assert split_requests(path) == []
     with pytest.raises(PreflightError, match="must be above 0"):
         split_requests(path, size=0)
+    # Its length says nothing: it would be cut into no parts at all.
+    with pytest.raises(PreflightError, match="is not a regular file"):
+        split_requests(os.devnull)
     path.write_text("a", "utf-16")
     with pytest.raises(BatchFileError, match="UTF-16"):
         split_requests(path)

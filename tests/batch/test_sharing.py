@@ -8,6 +8,7 @@ import pytest
 
 from deepseek_async import AsyncDeepSeek
 from deepseek_async.batch import Leases, Stats
+from deepseek_async.errors import ConcurrencyLimitError
 from deepseek_async.simulator import Reply, Simulator
 
 # Only a hang gets here.
@@ -65,6 +66,23 @@ async def test_a_call_that_waits_asks_for_its_permit_at_once() -> None:
             await asyncio.gather(*calls(client, 30))
         assert loop.time() - begun < 20
         assert sim.metrics.peak_in_flight > 10
+
+
+async def test_what_was_refused_before_is_not_told() -> None:
+    leases = Leases(8, ttl=0.5)
+    body = {
+        "error": {
+            "message": "Your current concurrency is 3, which exceeds your concurrency limit of 2 "
+            "based on your remaining balance."
+        }
+    }
+    async with asyncio.timeout(GUARD), Simulator() as sim, sim.client(max_retries=0) as client:
+        sim.script(Reply(status=429, body=body))
+        with pytest.raises(ConcurrencyLimitError):
+            await client.chat.completions.create(**ASK)
+        async with client.limited_by(leases):
+            # The limit of that moment would be that of all processes for half a minute.
+            assert await leases.renew("another", 8, Stats()) > 2
 
 
 async def test_the_limit_ends_with_the_context() -> None:

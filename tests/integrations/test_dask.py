@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,16 @@ def client() -> Iterator[Any]:
 
 
 @pytest.fixture
+def short_lived() -> Iterator[Any]:
+    """The client of a cluster that loses a worker for good."""
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0
+    )
+    with cluster, distributed.Client(cluster, set_as_default=False) as each:
+        yield each
+
+
+@pytest.fixture
 def sim() -> Iterator[SimulatorThread]:
     with SimulatorThread(first_token_seconds=THINKS) as simulator:
         yield simulator
@@ -62,6 +73,17 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.01)
+
+
+async def give_up_one(dask_scheduler: Any) -> None:
+    """Have the scheduler take a worker for lost."""
+    address = next(iter(dask_scheduler.workers))
+    await dask_scheduler.remove_worker(address, stimulus_id="test", close=False)
+
+
+async def retire_one(dask_scheduler: Any) -> None:
+    """Have a worker end in good order."""
+    await dask_scheduler.retire_workers([next(iter(dask_scheduler.workers))])
 
 
 class InThread:
@@ -238,6 +260,52 @@ def test_results_of_too_few_shards_are_no_proof(
         list(reports)
 
 
+def test_a_shard_that_can_not_be_pickled_is_named(
+    client: Any, sim: SimulatorThread, tmp_path: Path
+) -> None:
+    settings = settings_for(sim, api_key="sk-secret")
+    shards = [items("a", 3), (each for each in items("b", 3))]
+    with pytest.raises(BatchError, match="shard 1 can't be sent to a worker") as caught:
+        list(map_dask(client, shards, tmp_path, settings=settings))
+    assert "sk-secret" not in "".join(traceback.format_exception(caught.value))
+    until(lambda: sim.metrics.in_flight == 0)
+    assert max(asked(sim).values(), default=0) <= 1
+
+
+def test_the_key_is_told_to_nobody_but_the_workers(
+    client: Any, sim: SimulatorThread, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_for(sim, api_key="sk-secret", default_headers={"X-Other": "sk-secret"})
+    shards: list[Any] = [items("a", 3), object()]
+    run = InThread(map_dask(client, shards, tmp_path, settings=settings))
+    run.wait()
+    assert "shard 1: TypeError: requests must be a path" in str(run.error)
+    assert "sk-secret" not in str(run.error)
+    logs = [client.get_worker_logs(), client.get_scheduler_logs(), client.processing(), caplog.text]
+    assert "sk-secret" not in repr(logs)
+    assert b"sk-secret" not in b"".join(
+        path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
+    )
+
+
+@pytest.mark.parametrize("lose", [give_up_one, retire_one])
+def test_a_worker_that_is_lost_and_lives_on_spoils_nothing(
+    short_lived: Any, sim: SimulatorThread, tmp_path: Path, lose: Callable[[Any], Any]
+) -> None:
+    parts = split_requests(write_items(tmp_path / "in.jsonl", 600), size=300)
+    out = tmp_path / "shards"
+    reports = map_dask(short_lived, parts, out, settings=settings_for(sim), max_concurrency=LIMIT)
+    run = InThread(reports)
+    until(lambda: sim.metrics.requests >= 150)
+    short_lived.run_on_scheduler(lose)
+    run.wait()
+    assert run.error is None
+    assert answered(out, 2) == dict.fromkeys(asked(sim), 1)
+    assert len(asked(sim)) == 600
+    assert sent_again(sim) <= LIMIT
+    assert sim.metrics.peak_in_flight <= LIMIT
+
+
 def test_no_shards(client: Any, sim: SimulatorThread, tmp_path: Path) -> None:
     run = InThread(map_dask(client, [], tmp_path, settings=settings_for(sim)))
     run.wait()
@@ -253,6 +321,11 @@ async def test_an_asynchronous_client_is_refused(sim: SimulatorThread, tmp_path:
     with pytest.raises(PreflightError, match="takes a synchronous Client"):
         map_dask(Asynchronous(), [], tmp_path, settings=settings_for(sim))
     await asyncio.sleep(0)
+
+
+def test_what_is_no_client_is_refused(sim: SimulatorThread, tmp_path: Path) -> None:
+    with pytest.raises(PreflightError, match=r"takes a distributed\.Client, not a str"):
+        map_dask("tcp://127.0.0.1:8786", [], tmp_path, settings=settings_for(sim))
 
 
 def test_a_limit_below_one_is_refused(client: Any, sim: SimulatorThread, tmp_path: Path) -> None:

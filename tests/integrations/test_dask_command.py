@@ -14,7 +14,7 @@ import pytest
 from deepseek_async.cli.app import run
 from deepseek_async.simulator import Reply, SimulatorThread
 
-from .shards import GUARD, asked, item, write_items
+from .shards import GUARD, asked, item, unpaid, write_items
 
 needs_dask = pytest.mark.usefixtures("dask")
 
@@ -90,6 +90,11 @@ def test_what_makes_no_sense(server: SimulatorThread, tmp_path: Path, capsys: Ca
     ):
         status, _, err = batch(capsys, "run", source, out, "--dask", *options)
         assert (status, reason in err) == (2, True), err
+    parquet = tmp_path / "in.parquet"
+    parquet.write_bytes(b"PAR1")
+    status, _, err = batch(capsys, "run", parquet, out, "--dask", "local:1")
+    assert status == 2
+    assert "--dask takes JSONL" in err
     assert not out.exists()
     shards = tmp_path / "out.shards"
     shards.mkdir()
@@ -97,6 +102,64 @@ def test_what_makes_no_sense(server: SimulatorThread, tmp_path: Path, capsys: Ca
     status, _, err = batch(capsys, "run", source, out, "--dask", "local:1")
     assert status == 2
     assert "has the shards of another input" in err
+
+
+@needs_dask
+def test_an_empty_account_is_no_failure(
+    server: SimulatorThread, tmp_path: Path, capsys: Captured
+) -> None:
+    source, out = write_items(tmp_path / "in.jsonl", 5), tmp_path / "out.jsonl"
+    server.script(unpaid())
+    options = ("--dask", "local:1", "--cache", "off", "--model", "deepseek-v4-pro", "--dedupe")
+    status, told, err = batch(capsys, "run", source, out, *options)
+    assert status == 3, err
+    assert "out.shards: stopped: the account's balance is used up" in told
+    # With other options it would be another batch.
+    go_on = " --dask local:1 --model deepseek-v4-pro --dedupe --cache off\n"
+    assert err.startswith("stopped: the account's balance is used up; go on with: ")
+    assert err.endswith(go_on)
+    server.reset()
+    status, _, err = batch(capsys, "run", source, out, "--dask", "local:1", "--cache", "off")
+    assert status == 1
+    assert "begun with other settings: model was 'deepseek-v4-pro'" in err
+    assert not server.requests
+    assert batch(capsys, "run", source, out, *options)[0] == 0
+
+
+@needs_dask
+def test_lines_without_a_request(server: SimulatorThread, tmp_path: Path, capsys: Captured) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "new" / "out.jsonl"
+    source.write_text("\n\n")
+    status, told, err = batch(capsys, "run", source, out, "--dask", "local:1")
+    assert (status, err) == (0, "")
+    assert "0 read, 0 answered" in told
+    # That is no continuation of a batch with answers: they would be replaced by nothing.
+    write_items(source, 3)
+    assert batch(capsys, "run", source, out, "--dask", "local:1")[0] == 0
+    source.write_text("\n\n")
+    status, _, err = batch(capsys, "run", source, out, "--dask", "local:1")
+    assert status == 2
+    assert "has the shards of another input" in err
+    assert len(out.read_bytes().splitlines()) == 3
+
+
+@needs_dask
+def test_simulated_answers_stay_apart(
+    server: SimulatorThread, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = write_items(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
+    # Nobody there: the simulator is not behind a proxy.
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    simulated = ("--dask", "local:1", "--simulate", "--pace", "0")
+    status, told, err = batch(capsys, "run", source, out, *simulated)
+    assert (status, "3 answered" in told) == (0, True), err
+    out.unlink()
+    status, _, err = batch(capsys, "run", source, out, "--dask", "local:1")
+    assert status == 2
+    assert "the answers in out.shards are simulated ones, and real ones would be added" in err
+    assert server.metrics.requests == 0
 
 
 def test_without_the_extra(

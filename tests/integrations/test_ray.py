@@ -16,8 +16,10 @@ from deepseek_async import BatchError, PreflightError
 from deepseek_async.batch import ShardReport
 from deepseek_async.batch.shard_parts import split_requests
 from deepseek_async.batch.source import Requests
+from deepseek_async.integrations.boards import Failure
 from deepseek_async.integrations.driving import ShardsProgress
 from deepseek_async.integrations.ray import answer_dataset, map_ray
+from deepseek_async.integrations.ray_cluster import BoardActor, run_on_worker
 from deepseek_async.simulator import Reply, SimulatorThread
 
 from .shards import (
@@ -76,6 +78,13 @@ class Watch(threading.Thread):
             time.sleep(0.02)
 
 
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + GUARD
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
@@ -123,7 +132,7 @@ def test_the_limit_outlives_its_actor(sim: SimulatorThread, tmp_path: Path) -> N
 
     def kill_actor() -> None:
         for process in psutil.Process().children(recursive=True):
-            if any("_BoardActor" in word for word in process.cmdline()):
+            if any("BoardActor" in word for word in process.cmdline()):
                 kill(process.pid)
                 killed.append(process.pid)
 
@@ -150,10 +159,27 @@ def test_closing_stops_what_runs(sim: SimulatorThread, tmp_path: Path) -> None:
     reports = map_ray([items(0, 10), items(1, 10)], tmp_path, settings=settings_for(sim))
     assert next(reports).shard_id == "0"
     reports.close()
-    deadline = time.monotonic() + GUARD
-    while sim.metrics.in_flight:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: sim.metrics.in_flight == 0)
+
+
+def test_shards_stop_when_their_actor_is_gone_for_good(
+    sim: SimulatorThread, tmp_path: Path
+) -> None:
+    sim.script(Reply("slow", queue_seconds=600, times="forever"))
+    actor = ray.remote(num_cpus=0, max_restarts=-1)(BoardActor).remote(10)
+    shard = ray.remote(run_on_worker).remote(
+        items(0, 5), str(tmp_path), 0, settings_for(sim), actor
+    )
+    until(lambda: sim.metrics.in_flight == 5)
+    ray.kill(actor)
+    assert ray.get(shard, timeout=GUARD) == Failure("the run was ended", is_final=True)
+    until(lambda: sim.metrics.in_flight == 0)
+
+
+def test_a_shard_that_can_not_be_pickled_is_named(sim: SimulatorThread, tmp_path: Path) -> None:
+    shards = [items("a", 3), (each for each in items("b", 3))]
+    with pytest.raises(BatchError, match="shard 1 can't be sent to a worker"):
+        list(map_ray(shards, tmp_path, settings=settings_for(sim)))
 
 
 def test_an_empty_account_stops_all_shards(sim: SimulatorThread, tmp_path: Path) -> None:
