@@ -30,17 +30,8 @@ from deepseek_async.errors import (
     TotalTimeoutError,
 )
 from deepseek_async.gate import Gates, HeldPlaces, Slot
-from deepseek_async.observing import (
-    Answered,
-    CallAbout,
-    CallObserver,
-    Observing,
-    Outcome,
-    Watch,
-    is_logged,
-    observer_of,
-    outcome_of,
-)
+from deepseek_async.observers import Answered, CallAbout, CallObserver, Outcome
+from deepseek_async.observing import Observing, Watch, is_logged, observer_of, outcome_of
 from deepseek_async.policy.clocks import Clocks
 from deepseek_async.policy.dialect import Dialect, beta_base_url
 from deepseek_async.policy.retry import may_retry, retry_delay

@@ -38,7 +38,8 @@ from deepseek_async.checks import (
 from deepseek_async.environment import descriptor_limit
 from deepseek_async.errors import PreflightError
 from deepseek_async.gate import Gates, HeldPlaces
-from deepseek_async.observing import Observer, Observing
+from deepseek_async.observers import Observer
+from deepseek_async.observing import Observing
 from deepseek_async.policy.dialect import (
     CONCURRENCY_CEILINGS,
     DEFAULT_BASE_URL,

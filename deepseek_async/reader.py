@@ -17,7 +17,8 @@ from deepseek_async.errors import (
     StreamError,
     StreamInterruptedError,
 )
-from deepseek_async.observing import Answered, Outcome, outcome_of
+from deepseek_async.observers import Answered, Outcome
+from deepseek_async.observing import outcome_of
 from deepseek_async.policy.continuation import Continuation
 from deepseek_async.response import HTTPResponse
 from deepseek_async.types.chat import ChatCompletion, ChatCompletionChunk, Segment

@@ -9,6 +9,7 @@ from deepseek_async.caller import Call, Caller
 from deepseek_async.checks import PREFLIGHT_CHOICES, REPLAY_CHOICES, check_choice, take_options
 from deepseek_async.errors import PreflightError
 from deepseek_async.event_streams import ChatEventStream
+from deepseek_async.observing import run_observer_of
 from deepseek_async.policy.continuation import Continuation
 from deepseek_async.policy.dialect import needs_beta
 from deepseek_async.policy.preflight import check_chat
@@ -250,7 +251,7 @@ class ChatCompletions:
             "max_parallel": max_parallel,
         }
         if (observer := self._caller.observing.observer) is not None:
-            told = observer.run(str(params.get("model", "")))
+            told = run_observer_of(observer, str(params.get("model", "")))
             if told is not None:
                 from deepseek_async.resources.observed_runs import ObservedToolRunner
 

@@ -8,14 +8,8 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
 from deepseek_async.event_streams import ChatEventStream
-from deepseek_async.observing import (
-    Outcome,
-    RunObserver,
-    outcome_of,
-    report_failure,
-    safely,
-    tell_later,
-)
+from deepseek_async.observers import Outcome, RunObserver
+from deepseek_async.observing import outcome_of, report_failure, safely, tell_later
 from deepseek_async.tools import Tool, ToolContext, ToolParam, ToolRunner, ToolRunnerEvent, tool
 from deepseek_async.types.chat import ChatCompletion
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deepseek_async import AsyncDeepSeek, DeepSeekError, ToolMessage, tool
-from deepseek_async.observing import CallAbout, CallEnd
+from deepseek_async.observers import CallAbout, CallEnd
 from deepseek_async.simulator import Fault, Reply, Simulator
 
 GUARD = 20.0
@@ -242,6 +242,7 @@ class Run:
         """Want to know nothing of calls."""
 
     def run(self, model: str) -> Run:
+        self._fail("run")
         return self
 
     def began(self) -> None:
@@ -298,6 +299,16 @@ async def test_an_observer_of_runs_that_fails_does_no_harm(
     assert observer.ends == ["answered"]
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert {record.getMessage() for record in warnings} == {"the observer of the client failed"}
+
+
+async def test_an_observer_that_wants_no_run_by_mistake_does_no_harm() -> None:
+    observer = Run("run")
+    async with asyncio.timeout(GUARD), Simulator() as sim, sim.client() as client:
+        sim.script(Reply("Hello"))
+        client.observer = observer
+        completion = await client.chat.completions.run_tools(tools=[], **ASK).until_done()
+    assert completion.text == "Hello"
+    assert observer.ends == []
 
 
 async def test_a_run_closed_by_another_task_while_it_waits_is_left() -> None:

@@ -19,7 +19,7 @@ PACKAGE = Path(deepseek_async.__file__).parent
 
 LAYERS = [
     {"errors", "lazy", "types", "pricing", "_version"},
-    {"sse", "tokens", "wire", "policy"},
+    {"observers", "sse", "tokens", "wire", "policy"},
     {
         "advice",
         "connections",
@@ -45,7 +45,17 @@ TOP = len(LAYERS) - 1
 RAISED = dict.fromkeys([f"{ROOT}.batch", f"{ROOT}.batch.shard"], LAYER_OF["client"])
 
 # Submodules that users are told of; all else is public as a name of the package.
-DOCUMENTED = {"batch", "errors", "events", "pricing", "sse", "tokens", "tools", "types"}
+DOCUMENTED = {
+    "batch",
+    "errors",
+    "events",
+    "observers",
+    "pricing",
+    "sse",
+    "tokens",
+    "tools",
+    "types",
+}
 
 # What has no place in code without I/O. Time and randomness come in as arguments.
 IO = {"aiohttp", "anyio", "asyncio", "logging", "os", "random", "socket", "threading", "time"}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-    from deepseek_async.observing import Observer
+    from deepseek_async.observers import Observer
 
 __all__ = ["instrument", "instrument_all", "uninstrument", "uninstrument_all"]
 

@@ -12,7 +12,7 @@ import msgspec
 from deepseek_async import APIResponseValidationError, DeepSeekError, ToolError
 
 if TYPE_CHECKING:
-    from deepseek_async.observing import CallAbout, CallEnd
+    from deepseek_async.observers import CallAbout, CallEnd
 
 Value = str | bool | int | float | Sequence[str]
 Attributes = dict[str, Value]

@@ -8,7 +8,7 @@ from deepseek_async import __version__
 from deepseek_async.integrations.otel.attributes import Attributes, error_type
 
 if TYPE_CHECKING:
-    from deepseek_async.observing import CallEnd, Outcome
+    from deepseek_async.observers import CallEnd, Outcome
 
 # Where the conventions want the borders of buckets. A duration of theirs ends at 82 seconds;
 # thinking, and waiting in DeepSeek's queue for up to ten minutes, take longer.

@@ -29,7 +29,7 @@ from deepseek_async.integrations.otel.metrics import Metrics
 from deepseek_async.integrations.otel.runs import RunSpan
 
 if TYPE_CHECKING:
-    from deepseek_async.observing import CallAbout, CallEnd
+    from deepseek_async.observers import CallAbout, CallEnd
 
 
 class OtelObserver:

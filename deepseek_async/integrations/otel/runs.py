@@ -29,7 +29,7 @@ from deepseek_async.integrations.otel.attributes import (
 from deepseek_async.integrations.otel.metrics import Metrics
 
 if TYPE_CHECKING:
-    from deepseek_async.observing import Outcome
+    from deepseek_async.observers import Outcome
 
 
 class RunSpan:
