@@ -166,8 +166,7 @@ class Renewal:
 
     async def _keep(self) -> None:
         while not await self._is_stopped_within(self._pause()):
-            if _now() >= self._until:
-                self._permit(_WITHOUT_LEASE)
+            self._give_up_expired()
             await self._renew()
 
     def _pause(self) -> float:
@@ -182,6 +181,11 @@ class Renewal:
                 await self._woken.wait()
         self._woken.clear()
         return self._is_stopping
+
+    def _give_up_expired(self) -> None:
+        """Go on without a lease when it is over: the limiter may have given it to others."""
+        if _now() >= self._until:
+            self._permit(_WITHOUT_LEASE)
 
     async def _renew(self) -> None:
         self._hurry_no_more()
@@ -208,6 +212,7 @@ class Renewal:
         except Exception as exc:
             # Whatever it is made of: a worker that ends would lose more than the limit.
             self._failed(exc)
+            self._give_up_expired()
             return
         # The limiter began to count later than that.
         self._until = asked_at + self._ttl
@@ -218,6 +223,8 @@ class Renewal:
             not permits or is_growing or permits < max(self._permits, progress.in_flight)
         )
         self._permit(permits)
+        # This process may have slept since it asked.
+        self._give_up_expired()
 
     def _want(self) -> int:
         """Return how many requests there could be under way until the next renewal."""
@@ -232,8 +239,6 @@ class Renewal:
     def _failed(self, error: Exception) -> None:
         self._is_moving = False
         left = self._until - _now()
-        if self._until == -math.inf:
-            self._permit(_WITHOUT_LEASE)
         if self._has_warned:
             return
         self._has_warned = True

@@ -1,6 +1,7 @@
 """`client.limited_by`: the calls and jobs of clients below a limit that they share."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -66,6 +67,41 @@ async def test_a_call_that_waits_asks_for_its_permit_at_once() -> None:
             await asyncio.gather(*calls(client, 30))
         assert loop.time() - begun < 20
         assert sim.metrics.peak_in_flight > 10
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_permits_that_ended_while_the_process_slept_are_not_used(fails: bool) -> None:
+    class Sleepy:
+        ttl = 2.0
+        renewals = 0
+
+        async def renew(self, worker: str, want: int, stats: Stats) -> int:
+            self.renewals += 1
+            if self.renewals == 1:
+                return 40
+            if self.renewals == 2:
+                # The whole process: a debugger, a suspended machine.
+                time.sleep(2.1)  # noqa: ASYNC251 - that is what is tested
+                slept.set()
+                if fails:
+                    raise ConnectionError("gone")
+                return 40
+            await asyncio.Event().wait()
+            return 0
+
+        async def drop(self, worker: str) -> None:
+            """Nothing is kept."""
+
+    slept = asyncio.Event()
+    async with (
+        asyncio.timeout(GUARD),
+        Simulator(first_token_seconds=0.01) as sim,
+        sim.client() as client,
+        client.limited_by(Sleepy()),
+    ):
+        await slept.wait()
+        await asyncio.gather(*calls(client, 10))
+        assert sim.metrics.peak_in_flight == 1
 
 
 async def test_what_was_refused_before_is_not_told() -> None:
