@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, gc=False):
     """Why it can't be sent, what to do included."""
 
     text: str | None = None
-    """The input itself, if it can't be sent and came from a file."""
+    """The input itself, if it can't be sent and is text or JSON."""
 
     duplicate: bool = False
     """Whether an earlier item has the same ``custom_id`` and the same body."""
@@ -88,6 +88,14 @@ def read_fields(item: object) -> Fields:
         values.get("url", CHAT_URL),
         values.get("method", "POST"),
     )
+
+
+def as_json(item: object) -> bytes | None:
+    """Return an item as JSON; None if it can't be written so."""
+    try:
+        return msgspec.json.encode(item)
+    except Exception:  # Of the item's own code, too.
+        return None
 
 
 def _checked(custom_id: Any, body: Any, url: Any, method: Any) -> Fields:
@@ -136,7 +144,7 @@ class Registry:
             index: Its place in the input.
             where: The same for messages.
             fields: What it says.
-            raw: Its line, if it came from a file.
+            raw: Its line, if it came from a file; of one that is no request, its JSON.
         """
         bad = fields.bad
         canonical = b""

@@ -1,6 +1,7 @@
 """The input of a batch: a file, or anything that can be iterated over, as entries with names."""
 
 import os
+import stat
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, BinaryIO, Protocol, Self, TypeGuard, cast
 import anyio.to_thread
 import msgspec
 
-from deepseek_async.batch.entries import Entry, Fields, Registry, read_fields
+from deepseek_async.batch.entries import Entry, Fields, Registry, as_json, read_fields
 from deepseek_async.batch.parquet_source import ParquetRows
 from deepseek_async.errors import BatchFileError
 from deepseek_async.wire.repair import UNREADABLE, parse_json
@@ -73,7 +74,10 @@ class _Naming:
 
     def entry(self, item: object, where: str, raw: bytes | None = None) -> Entry:
         """Make the entry of the next item."""
-        return self._next(where, self.fields(item), raw)
+        fields = self._fields(item)
+        if fields.bad is not None and raw is None:
+            raw = as_json(item)
+        return self._next(where, fields, raw)
 
     def unreadable(self, reason: str, where: str, raw: bytes) -> Entry:
         """Make the entry of the next item, whose line says nothing."""
@@ -84,7 +88,7 @@ class _Naming:
         self._count += 1
         return entry
 
-    def fields(self, item: object) -> Fields:
+    def _fields(self, item: object) -> Fields:
         """Tell what an item is."""
         if self._transform is None:
             return read_fields(item)
@@ -257,6 +261,12 @@ class FileSource:
             raise self._error(exc.strerror or type(exc).__name__) from exc
 
     def _open(self) -> BinaryIO:
+        # Before it is opened: that of a pipe waits for somebody who writes.
+        if stat.S_IFMT(self._path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise self._error(
+                "it is no regular file, and what stops must be able to go on with the same input; "
+                "save it to one first"
+            )
         self._file = file = self._path.open("rb")
         # What is appended later, such as failures of a retry, is for the next run.
         self._size = os.fstat(file.fileno()).st_size

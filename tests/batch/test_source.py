@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 from collections.abc import AsyncIterator, Iterator
 from hashlib import blake2b
@@ -96,6 +97,18 @@ async def test_an_item_that_is_neither_is_an_entry_that_says_so(item: Any, reaso
     assert bad.custom_id
     assert bad.where == "item 1"
     assert (good.custom_id, good.bad, good.index) == ("b", None, 1)
+
+
+async def test_items_that_only_begin_alike_have_names_of_their_own() -> None:
+    # In other shards of the same input they would be taken for each other.
+    items = [{"instruction": "x" * 100, "input": number} for number in range(3)]
+    names: set[str] = set()
+    for item in items:
+        (entry,) = await entries([item])
+        names.add(entry.custom_id)
+        assert entry.text is not None
+        assert json.loads(entry.text) == item
+    assert len(names) == 3
 
 
 async def test_a_long_item_is_quoted_in_part() -> None:
@@ -353,6 +366,18 @@ async def test_what_is_appended_meanwhile_is_for_the_next_run(tmp_path: Path) ->
         file.write(to_line(envelope("b")))
     assert [entry async for entry in source] == []
     await source.aclose()
+
+
+async def test_a_pipe_is_a_clear_error(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    try:
+        source = FileSource(Path(f"/dev/fd/{reading}"))
+        with pytest.raises(BatchFileError, match=r"no regular file, and .* save it to one first"):
+            await anext(source)
+        await source.aclose()
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 async def test_a_file_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
