@@ -1,6 +1,7 @@
 """The side of a run that hands out shards and collects what they did, for any cluster."""
 
 import heapq
+import logging
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
@@ -14,6 +15,8 @@ from deepseek_async.batch.source import Requests
 from deepseek_async.errors import BatchError, PreflightError
 from deepseek_async.integrations.boards import Failure, Heard
 from deepseek_async.integrations.shard_checks import ShardChecks, check_shards
+
+logger = logging.getLogger("deepseek_async")
 
 # Shards that wait in the cluster, beyond those that can run at once: a worker that is free begins
 # at once, and no more than these are held there.
@@ -147,7 +150,7 @@ class Drive:
         self._check = check
         self._checks = ShardChecks(out_dir if check else None, settings)
         self._began = self._looked = time.monotonic()
-        self._is_read = False
+        self._is_read = self._has_warned = False
         self._running: dict[int, Requests] = {}
         self._waiting: list[_Waiting] = []
         self._tries: dict[int, int] = {}
@@ -191,7 +194,11 @@ class Drive:
         return bool(not self._is_read or self._running or self._waiting)
 
     def _submit(self) -> None:
-        most = self._cluster.capacity() + _AHEAD
+        capacity = self._cluster.capacity()
+        if not capacity and not self._has_warned:
+            self._has_warned = True
+            logger.warning("the cluster has no workers; the shards wait for the first")
+        most = capacity + _AHEAD
         while len(self._running) < most and (shard := self._next(most)) is not None:
             shard_id, source = shard
             self._running[shard_id] = source

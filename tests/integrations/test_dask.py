@@ -331,3 +331,19 @@ def test_what_is_no_client_is_refused(sim: SimulatorThread, tmp_path: Path) -> N
 def test_a_limit_below_one_is_refused(client: Any, sim: SimulatorThread, tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match="total must be"):
         map_dask(client, [], tmp_path, settings=settings_for(sim), max_concurrency=0)
+
+
+def test_a_cluster_without_workers_is_told_and_waited_for(
+    sim: SimulatorThread, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = distributed.LocalCluster(
+        n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0
+    )
+    with cluster, distributed.Client(cluster, set_as_default=False) as client:
+        running = InThread(map_dask(client, [items("a", 1)], tmp_path, settings=settings_for(sim)))
+        until(lambda: "the cluster has no workers" in caplog.text)
+        cluster.scale(1)
+        running.wait()
+    assert running.error is None
+    assert [report.succeeded for report in running.reports] == [1]
+    assert caplog.text.count("the cluster has no workers") == 1

@@ -104,6 +104,22 @@ def test_what_makes_no_sense(server: SimulatorThread, tmp_path: Path, capsys: Ca
     assert "has the shards of another input" in err
 
 
+def test_one_process_does_not_ask_again_what_shards_have(
+    server: SimulatorThread, tmp_path: Path, capsys: Captured
+) -> None:
+    source, out = write_items(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
+    shards = tmp_path / "out.shards"
+    shards.mkdir()
+    (shards / "shard-00000.jsonl").write_text("{}\n")
+    status, _, err = batch(capsys, "run", source, out)
+    assert status == 2
+    assert "go on with --dask" in err
+    assert not server.requests
+    assert batch(capsys, "run", source, out, "--force")[0] == 0
+    assert batch(capsys, "run", source, out)[0] == 0
+    assert len(server.requests) == 3
+
+
 @needs_dask
 def test_an_empty_account_is_no_failure(
     server: SimulatorThread, tmp_path: Path, capsys: Captured

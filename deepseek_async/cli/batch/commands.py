@@ -108,6 +108,7 @@ def run(
     The same command again goes on where an earlier one ended, whatever ended it. Requests that
     failed go to a file beside OUT. Ctrl-C waits for what is under way; once more stops at once.
     """
+    from deepseek_async.cli.batch.dask_files import check_no_shards
     from deepseek_async.cli.batch.plan import plan_run
 
     given = _given(
@@ -129,6 +130,8 @@ def run(
     )
     if dask is not None:
         _run_on_dask(context, plan, display, dask)
+    elif not force:
+        check_no_shards(out)
     _run(context, plan, display)
 
 

@@ -42,6 +42,22 @@ def check_beside(paths: BatchPaths, plan: Plan) -> None:
         )
 
 
+def check_no_shards(out: Path) -> None:
+    """Make sure that one process does not ask again what shards have answers to.
+
+    Raises:
+        UsageProblem: If there are shards that are not in the results yet.
+    """
+    paths = BatchPaths.of(out)
+    directory = shards_beside(paths)
+    is_begun = any(path.stat().st_size for path in directory.glob("*.jsonl"))
+    if is_begun and not paths.results.exists():
+        raise UsageProblem(
+            f"{directory} has the answers of a run with --dask: go on with --dask, name another "
+            "file, or pass --force to ask for all of them again"
+        )
+
+
 def is_forced(paths: BatchPaths, plan: Plan) -> bool:
     """Tell whether shards may go on with other settings.
 
