@@ -132,7 +132,7 @@ async def run_shard(
 
     Run again, it goes on where it ended, whatever ended it: by itself a shard loses nothing and has
     no result twice. Those requests are paid again that were under way when its process was killed,
-    or not yet on the disk, which is a tenth of a second.
+    or answered in its last 20 milliseconds.
 
     Args:
         source: The requests of this shard, as for ``client.batch``. Best some hundreds or thousands
