@@ -181,6 +181,7 @@ def test_loading_the_plugin_imports_next_to_nothing() -> None:
     assert eval(done.stdout) == [
         "deepseek_async",
         "deepseek_async._version",
+        "deepseek_async.lazy",
         "deepseek_async.simulator",
         PLUGIN,
     ]
