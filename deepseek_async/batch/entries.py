@@ -13,6 +13,10 @@ import msgspec
 
 from deepseek_async.batch.records import CHAT_URL, BatchRequest
 from deepseek_async.batch.seen import Seen, key_of
+from deepseek_async.wire.repair import UNREADABLE, parse_json
+
+#: What some programs begin a file of UTF-8 with.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 #: The address of a bare body with a ``prompt``.
 FIM_URL = "/v1/completions"
@@ -67,6 +71,22 @@ class Fields(NamedTuple):
     body: Mapping[str, Any] = MappingProxyType({})
     url: str = CHAT_URL
     bad: str | None = None
+
+
+def decode_line(line: bytes) -> object:
+    """Decode a line of a file.
+
+    Raises:
+        ValueError: If it is not JSON. Lone surrogates, which Python writes, are let through, and a
+            byte order mark, also where files were put together.
+    """
+    line = line.removeprefix(BYTE_ORDER_MARK)
+    try:
+        return msgspec.json.decode(line)
+    except UNREADABLE as exc:
+        if b"\\ud" in line.lower():
+            return parse_json(line)
+        raise ValueError(str(exc)) from exc
 
 
 def read_fields(item: object) -> Fields:

@@ -1,15 +1,12 @@
 """A line of an input file as the parts of the file see it: what it says, and what goes with it."""
 
 import contextlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from deepseek_async.batch.entries import Fields, read_fields
+from deepseek_async.batch.entries import Fields, decode_line, read_fields
 from deepseek_async.policy.cache_text import cache_text
-from deepseek_async.wire.repair import UNREADABLE, parse_json
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # What is raised for a body that JSON has nothing like, or a name that is no text.
 _UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError)
@@ -27,21 +24,6 @@ class Looks(NamedTuple):
 
     name: bytes
     text: bytes
-
-
-def decode_line(line: bytes) -> Any:
-    """Decode a line.
-
-    Raises:
-        ValueError: If it is not JSON. Lone surrogates, which Python writes, are let through.
-    """
-    line = line.removeprefix(_BYTE_ORDER_MARK)
-    try:
-        return msgspec.json.decode(line)
-    except UNREADABLE as exc:
-        if b"\\ud" in line.lower():
-            return parse_json(line)
-        raise ValueError(str(exc)) from exc
 
 
 def look_at(line: bytes) -> Looks:

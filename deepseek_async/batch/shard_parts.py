@@ -17,9 +17,10 @@ from typing import Any, BinaryIO
 import anyio.to_thread
 import msgspec
 
+from deepseek_async.batch.entries import decode_line
 from deepseek_async.batch.files import file_error
 from deepseek_async.batch.seen import Seen, key_of
-from deepseek_async.batch.shard_lines import decode_line, look_at
+from deepseek_async.batch.shard_lines import look_at
 from deepseek_async.errors import BatchFileError, PreflightError
 
 #: Items of a part, unless told otherwise.

@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, TypeGuard, cast
 
 import anyio.to_thread
-import msgspec
 
-from deepseek_async.batch.entries import Entry, Fields, Registry, as_json, read_fields
+from deepseek_async.batch.entries import (
+    BYTE_ORDER_MARK,
+    Entry,
+    Fields,
+    Registry,
+    as_json,
+    decode_line,
+    read_fields,
+)
 from deepseek_async.batch.parquet_source import ParquetRows
 from deepseek_async.errors import BatchFileError
-from deepseek_async.wire.repair import UNREADABLE, parse_json
 
 # How much of a file one visit to a thread reads, in bytes: lines of the usual size by the hundred.
 _BLOCK = 1 << 20
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 #: What a batch takes as its requests.
@@ -225,7 +230,7 @@ class FileSource:
                 self._offset += len(line)
                 self._number += 1
                 if self._number == 1:
-                    line = line.removeprefix(_BYTE_ORDER_MARK)
+                    line = line.removeprefix(BYTE_ORDER_MARK)
                 if not line.isspace() and line:
                     return self._entry(line)
             # A cancellation here loses nothing: the block is then read again.
@@ -239,7 +244,7 @@ class FileSource:
     def _entry(self, line: bytes) -> Entry:
         where = f"{self._path.name} line {self._number}"
         try:
-            item = _decode(line)
+            item = decode_line(line)
         except ValueError as exc:
             text = line.rstrip(b"\r\n")
             return self._naming.unreadable(f"{where} is not JSON: {exc}", where, text)
@@ -285,17 +290,3 @@ class FileSource:
         self._closed = True
         if self._file is not None:
             self._file.close()
-
-
-def _decode(line: bytes) -> object:
-    """Decode a line.
-
-    Raises:
-        ValueError: If it is not JSON. Lone surrogates, which Python writes, are let through.
-    """
-    try:
-        return msgspec.json.decode(line)
-    except UNREADABLE as exc:
-        if b"\\ud" in line.lower():
-            return parse_json(line)
-        raise ValueError(str(exc)) from exc

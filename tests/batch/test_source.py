@@ -278,6 +278,12 @@ async def test_lines_of_a_file_are_entries(tmp_path: Path) -> None:
     assert one.text is None
 
 
+async def test_files_that_were_put_together_may_have_marks_inside(tmp_path: Path) -> None:
+    mark = b"\xef\xbb\xbf"
+    one, two = await lines(tmp_path, mark + to_line(envelope("a")) + mark + to_line(envelope("b")))
+    assert (one.custom_id, two.custom_id, two.bad) == ("a", "b", None)
+
+
 BAD_LINES = {
     "not JSON": (b'{"a":\n', "in.jsonl line 1 is not JSON: Input data was truncated"),
     "CSV": (b"id,text\n", "in.jsonl line 1 is not JSON"),
