@@ -511,6 +511,35 @@ class Slow(MemoryLogStore):
             yield record
 
 
+class Gappy(Flaky):
+    """A store that forgets what was said in the middle."""
+
+    async def read(self, run: str, after: str | None) -> AsyncGenerator[tuple[str, bytes]]:
+        async for cursor, data in super().read(run, after):
+            if not cursor.endswith(".2"):
+                yield cursor, data
+
+
+async def test_a_log_with_a_gap_is_lost_and_not_told_with_a_gap() -> None:
+    store = Gappy()
+
+    def has_taken(end: str) -> bool:
+        return any(cursor.endswith(end) for cursor, _ in store.appended)
+
+    async def source() -> AsyncGenerator[str]:
+        yield "a"
+        await until(lambda: has_taken(".1"))
+        yield "b"
+        await until(lambda: has_taken(".2"))
+        yield "c"
+
+    async with Live(store=store) as here, Live(store=store) as there:
+        run = await here.start(source(), fps=0, grace=60)
+        batches = await all_of(await found(there, run.id))
+    assert text_of([event for batch in batches for event in batch.events]) == "a"
+    assert batches[-1].events[-1].kind == "lost"  # type: ignore[union-attr]  # FailedEvent
+
+
 async def test_a_store_that_is_slow_is_no_reader_who_stays_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
