@@ -511,6 +511,7 @@ class AsyncDeepSeek:
             fim=Completions(caller),
             balance=self.user.balance,
             lane=self._gates.lane,
+            learned=self._gates.learned,
             is_deepseek=self.dialect == "deepseek",
         )
 

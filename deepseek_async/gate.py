@@ -374,6 +374,11 @@ class Gates:
             lanes = self._lanes.setdefault(model, Lanes(gate, ceiling))
         return lanes.open(wake, is_gone, weight=weight, most=most, at_once=at_once)
 
+    def learned(self, model: str) -> int:
+        """Return how many requests to a model batch jobs have found there may be; 0 for unknown."""
+        lanes = self._lanes.get(model)
+        return 0 if lanes is None else int(lanes.control.limit)
+
     def _for(self, model: str | None) -> tuple[Gate, ConcurrencyLimit | None]:
         if self._pid != os.getpid():
             # Calls of the parent process are not ours to wait for.

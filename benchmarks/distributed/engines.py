@@ -66,7 +66,8 @@ class _Ray:
 
 def _warm() -> None:
     """Import in a worker what this process has imported before it is measured."""
-    importlib.import_module("deepseek_async.simulator")
+    for name in ("aiohttp", "deepseek_async.batch.shard", "deepseek_async.simulator"):
+        importlib.import_module(name)
     # So that each process of Ray gets one of these, and has started.
     time.sleep(1.0)
 

@@ -72,6 +72,9 @@ class Services(NamedTuple):
     lane: Callable[..., Lane]
     """Opens the lane of a job to a model."""
 
+    learned: Callable[[str], int]
+    """How many requests earlier jobs found a model takes; 0 for unknown."""
+
     is_deepseek: bool
     """Whether the host is taken for DeepSeek's."""
 

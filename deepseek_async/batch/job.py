@@ -180,6 +180,13 @@ class BatchJob:
             self._engine.limit_to(most)
 
     @property
+    def learned_limit(self) -> int:
+        """How many requests it may send at once by what earlier jobs found; 0 for unknown."""
+        learned = self._services.learned(self._options.model or "")
+        most = self._options.max_concurrency
+        return learned if most == "auto" else min(learned, most)
+
+    @property
     def stated_limit(self) -> int | None:
         """How many requests the server said there may be when it last refused one (429)."""
         return None if self._engine is None else self._engine.stated_limit

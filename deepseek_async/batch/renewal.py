@@ -17,7 +17,7 @@ T = TypeVar("T")
 # Renewals in the lifetime of a permit: two may fail.
 _RENEWALS = 3
 
-# The same while permits are on their way from one worker to another, or a job grows into them.
+# The same while they change.
 _QUICK_RENEWALS = 24
 
 # How many to ask for beyond what the job would send now. While its answers are quick, its limit
@@ -30,6 +30,25 @@ _HURRIED_RENEWALS = 60
 
 # What a worker allows itself that has heard nothing for so long that its permits have ended.
 _WITHOUT_LEASE = 1
+
+
+def pause_until_renewal(ttl: float, *, is_moving: bool, times_refused: int) -> float:
+    """Return how long to wait before permits are renewed, in seconds.
+
+    Args:
+        ttl: How long they last.
+        is_moving: Whether permits are on their way from one worker to another, or a job grows into
+            them.
+        times_refused: How many times in a row there were fewer than were asked for. Others have
+            what is meant for a new worker until they renew theirs; it asks often at first, and
+            where there is no more, as rarely as they do.
+    """
+    quick, usual = ttl / _QUICK_RENEWALS, ttl / _RENEWALS
+    if is_moving:
+        return quick
+    if times_refused:
+        return min(usual, quick * 2.0 ** min(times_refused, 10))
+    return usual
 
 
 class Standing(Protocol):
@@ -104,15 +123,25 @@ class Renewal:
         limiter: Hands out the permits.
         worker: The name to ask under, unlike that of any other worker.
         headroom: How many permits to ask for beyond what is known to be needed.
+        first: How many to ask for at first, if that is more: nothing is under way yet to tell.
     """
 
     def __init__(
-        self, holder: Holder, limiter: LeaseLimiter, worker: str, *, headroom: int = _HEADROOM
+        self,
+        holder: Holder,
+        limiter: LeaseLimiter,
+        worker: str,
+        *,
+        headroom: int = _HEADROOM,
+        first: int = 0,
     ) -> None:
         self._holder = holder
         self._limiter = limiter
         self._worker = worker
         self._headroom = headroom
+        self._first = first
+        # How many times in a row it got less than it wanted.
+        self._times_refused = 0
         self._ttl = limiter.ttl
         self._permits = 0
         self._wanted = 0
@@ -171,7 +200,9 @@ class Renewal:
 
     def _pause(self) -> float:
         """Return the seconds until the next renewal."""
-        pause = self._ttl / (_QUICK_RENEWALS if self._is_moving else _RENEWALS)
+        pause = pause_until_renewal(
+            self._ttl, is_moving=self._is_moving, times_refused=self._times_refused
+        )
         left = self._until - _now()
         return min(pause, left) if left > 0 else pause
 
@@ -219,9 +250,9 @@ class Renewal:
         self._rejected = progress.rejected
         # At its beginning a job doubles what it sends within a fraction of a second.
         is_growing = progress.limit >= self._permits < permits
-        self._is_moving = (
-            not permits or is_growing or permits < max(self._permits, progress.in_flight)
-        )
+        is_shrinking = permits < max(self._permits, progress.in_flight)
+        self._is_moving = not permits or is_growing or is_shrinking
+        self._times_refused = self._times_refused + 1 if permits < self._wanted else 0
         self._permit(permits)
         # This process may have slept since it asked.
         self._give_up_expired()
@@ -234,7 +265,8 @@ class Renewal:
         want = math.ceil(progress.limit * _GROWTH) + self._headroom
         if progress.read:
             want = min(want, progress.read - progress.finished)
-        return max(1, want)
+        first, self._first = self._first, 0
+        return max(1, want, first)
 
     def _failed(self, error: Exception) -> None:
         self._is_moving = False

@@ -168,7 +168,8 @@ async def run_shard(
         if limiter is not None:
             # A shard that is run again is another worker: what the killed one sent still counts.
             name = f"{path.stem}@{worker}/{secrets.token_hex(4)}"
-            await stack.enter_async_context(Renewal(job, limiter, name))
+            renewal = Renewal(job, limiter, name, first=job.learned_limit)
+            await stack.enter_async_context(renewal)
         if own is not None:
             await stack.enter_async_context(own)
         await stack.enter_async_context(job)

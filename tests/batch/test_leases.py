@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from deepseek_async import PreflightError
 from deepseek_async.batch.leases import Leases, LeaseTable, Stats, fair_shares
+from deepseek_async.batch.renewal import pause_until_renewal
 
 SHARES = {
     "nobody": ([], 10, []),
@@ -69,6 +70,23 @@ def test_where_there_is_less_than_one_for_each_all_have_their_turn() -> None:
         assert sum(permits.values()) <= 2
         served.update(worker for worker, has in permits.items() if has)
     assert served == set(permits)
+
+
+PAUSES = {
+    "as usual": (False, 0, 8.0),
+    "moving": (True, 0, 1.0),
+    "moving, and refused": (True, 5, 1.0),
+    "refused once": (False, 1, 2.0),
+    "refused again": (False, 2, 4.0),
+    "refused for good": (False, 3, 8.0),
+    "refused for ever": (False, 10**6, 8.0),
+}
+
+
+@pytest.mark.parametrize(("is_moving", "refused", "expected"), PAUSES.values(), ids=PAUSES)
+def test_how_soon_permits_are_renewed(is_moving: bool, refused: int, expected: float) -> None:
+    pause = pause_until_renewal(24.0, is_moving=is_moving, times_refused=refused)
+    assert pause == expected
 
 
 class Worker:

@@ -1,6 +1,7 @@
 """Shards: several at once within one limit, killed and run again."""
 
 import asyncio
+import functools
 import logging
 import pickle
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -221,6 +222,23 @@ async def test_shards_of_one_process_share_a_limit(sim: Simulator, tmp_path: Pat
     merged = merge_shards(tmp_path, shards=range(3))
     assert (merged.ok, merged.answered) == (True, 360)
     assert set(asked(sim).values()) == {1}
+
+
+async def test_a_shard_asks_at_once_for_what_the_one_before_found(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    settings = settings_for(sim)
+    first, second, third = (Watched(500) for _ in range(3))
+    async with sim.client() as client:
+        shard = functools.partial(run_shard, client=client)
+        await shard(items(0, 400), tmp_path, 0, settings=settings, limiter=first)
+        await shard(items(1, 1), tmp_path, 1, settings=settings, limiter=second)
+        few = settings_for(sim, max_concurrency=3)
+        await shard(items(2, 1), tmp_path, 2, settings=few, limiter=third)
+    found = max(stats.limit for stats in first.heard)
+    assert first.wanted[0] < second.wanted[0]
+    assert second.wanted[0] >= found > 32
+    assert third.wanted[0] == first.wanted[0]
 
 
 async def test_a_limiter_only_lowers_what_a_shard_is_set_to(sim: Simulator, tmp_path: Path) -> None:
