@@ -554,17 +554,20 @@ async def test_a_store_that_is_slow_is_no_reader_who_stays_away(
         assert await finding is not None
 
 
-async def test_a_run_that_was_found_again_has_time_to_be_read(
-    store: LogStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leaving, "FIRST_READER", 1.5)
-    monkeypatch.setattr(mirror, "LINGER", 1.5)
+async def test_a_run_that_was_found_again_has_time_to_be_read(store: LogStore) -> None:
     async with Live(store=store) as here, Live(store=store) as there:
         await here.start(endless(), id="r", on_disconnect="continue")
         run = await found(there, "r")
-        for _ in range(8):
-            await asyncio.sleep(0.25)
-            assert await found(there, "r") is run
+
+        def let_go_at() -> float:
+            assert run._leaving is not None
+            assert run._leaving._timer is not None
+            return run._leaving._timer.when()
+
+        before = let_go_at()
+        await asyncio.sleep(0.05)
+        assert await found(there, "r") is run
+        assert let_go_at() > before
 
 
 async def test_a_process_that_ends_does_not_deny_what_it_has_not_heard_of() -> None:
