@@ -37,6 +37,7 @@ SCRIPTS = [
     each for each in PROGRAMS if "asyncio.run(main())" in each.text and each.page != "README"
 ]
 WEB_APPS = [each for each in PROGRAMS if "# curl " in each.text]
+CLUSTERS = [each for each in PROGRAMS if "map_dask" in each.text and each.page != "README"]
 TESTS = [each for each in PROGRAMS if "def test_" in each.text and each.page != "README"]
 
 # tests/examples/test_recipes.py runs these.

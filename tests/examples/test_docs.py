@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import importlib.util
+import json
 import logging
 import re
 import socket
@@ -16,9 +17,18 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from deepseek_async import read_results
 from deepseek_async.simulator import Reply
 from deepseek_async.simulator.thread import SimulatorThread
-from tests.examples.programs import PROGRAMS, RECIPES, SCRIPTS, TESTS, WEB_APPS, Program
+from tests.examples.programs import (
+    CLUSTERS,
+    PROGRAMS,
+    RECIPES,
+    SCRIPTS,
+    TESTS,
+    WEB_APPS,
+    Program,
+)
 from tests.examples.servers import GUARD, browser, environment, until
 
 ANSWER = "So it is. " * 30
@@ -115,6 +125,24 @@ async def _perform(program: Program, url: str) -> None:
                     assert is_stream == ("-N" in options)
 
 
+@pytest.mark.usefixtures("sim")
+@pytest.mark.parametrize("program", CLUSTERS, ids=str)
+def test_a_cluster_answers(program: Program, tmp_path: Path) -> None:
+    distributed: Any = pytest.importorskip("distributed", reason="distributed is not installed")
+    lines = [
+        json.dumps({"custom_id": name, "body": {"messages": [{"role": "user", "content": name}]}})
+        for name in "abc"
+    ]
+    (tmp_path / "requests.jsonl").write_text("\n".join(lines))
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0", memory_limit=0
+    ) as cluster:
+        text = program.text.replace("tcp://10.0.0.1:8786", cluster.scheduler_address)
+        run(program._replace(text=text.replace("/shared", str(tmp_path))), "__main__")
+    results = read_results(tmp_path / "answers.jsonl")
+    assert sorted(result.custom_id for result in results) == ["a", "b", "c"]
+
+
 async def test_the_tests_pass(tmp_path: Path) -> None:
     for program in TESTS:
         path = tmp_path / f"test_{program.page}_{program.number}.py"
@@ -129,7 +157,7 @@ async def test_the_tests_pass(tmp_path: Path) -> None:
 
 
 def test_nothing_else_is_a_program() -> None:
-    known = [*SCRIPTS, *WEB_APPS, *TESTS, *RECIPES]
+    known = [*SCRIPTS, *WEB_APPS, *CLUSTERS, *TESTS, *RECIPES]
     assert [each for each in PROGRAMS if each not in known and each.page != "README"] == []
     libraries = [re.findall(r"^(?:import|from) (\w+)", each.text)[0] for each in RECIPES]
     assert libraries == ["streamlit", "gradio", "textual"]
