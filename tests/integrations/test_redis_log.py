@@ -94,12 +94,12 @@ async def test_a_log_has_so_many_bytes_at_most(server: RedisServer) -> None:
 
 
 async def test_all_that_is_written_expires(server: RedisServer) -> None:
-    async with RedisLogStore(server.url, ttl=0.2) as store:
+    async with RedisLogStore(server.url, ttl=1.5) as store:
         await store.append("r", "e.0", b"")
         await store.stop("r")
         client = store._server.client()
         assert len(await client.keys("*")) == 3
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.7)
         assert await client.keys("*") == []
         assert [record async for record in store.read("r", None)] == []
         with pytest.raises(LogForgottenError):
