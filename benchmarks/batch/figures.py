@@ -20,6 +20,9 @@ class Figures:
         self.missed: list[str] = []
         """The goals that were not reached."""
 
+        self.failed: list[str] = []
+        """Those of them for which noise is no excuse."""
+
     def add(
         self,
         label: str,
@@ -28,6 +31,7 @@ class Figures:
         *,
         least: float | None = None,
         most: float | None = None,
+        binding: bool = False,
     ) -> None:
         """Add a figure.
 
@@ -37,6 +41,7 @@ class Figures:
             unit: Its unit; ``"%"`` has the value, a share, shown in percent.
             least: The goal, if it has one.
             most: The same.
+            binding: Noise is no excuse for missing it.
         """
         scale = 100.0 if unit == "%" else 1.0
         goals = [
@@ -49,17 +54,25 @@ class Figures:
         line = f"{label:<52}{_number(value * scale):>12} {unit:<8}{', '.join(goals)}"
         if not reached:
             line += "  MISSED"
-            self.missed.append(f"{label}: {_number(value * scale)} {unit}, goal {goals[0]}")
+            missed = f"{label}: {_number(value * scale)} {unit}, goal {goals[0]}"
+            self.missed.append(missed)
+            if binding:
+                self.failed.append(missed)
         self._lines.append(line.rstrip())
 
     def finish(self) -> None:
         """Print the table, and exit with 1 if a goal was missed."""
+        if not self.show():
+            sys.exit(1)
+
+    def show(self) -> bool:
+        """Print the table; tell whether all goals were reached."""
         print(self._title)
         print(time.strftime("%Y-%m-%d"), f"Python {platform.python_version()}, {sys.platform}")
         print("\n".join(self._lines), flush=True)
         if self.missed:
             print("MISSED:", "; ".join(self.missed))
-            sys.exit(1)
+        return not self.missed
 
 
 def _number(value: float) -> str:

@@ -124,7 +124,7 @@ class Question:
         figures.add("of the single process", alone / seconds, "%", least=least)
         most = self._limit * _TOLERATED
         figures.add("requests at once, most", counted.peak_in_flight, most=most)
-        figures.add("requests sent twice", counted.again, most=0)
+        figures.add("requests sent twice", counted.again, most=0, binding=True)
         self._lines("whole")
         self._kill(engine, server, most)
         return figures
@@ -136,9 +136,11 @@ class Question:
         figures.add("with a worker killed halfway, requests per second", self._items / seconds)
         figures.add("requests at once, most", counted.peak_in_flight, most=most)
         figures.add("requests under way on the killed worker", counted.disconnects)
-        # Answers that had come, but not to the disk.
+        # Its half of the limit, whether the simulator had begun with all of it or not, and answers
+        # that had come, but not to the disk.
+        sent = max(counted.disconnects, self._limit / WORKERS)
         unwritten = _WRITTEN_WITHIN * self._items / seconds / WORKERS
-        figures.add("requests paid again", counted.again, most=counted.disconnects + unwritten)
+        figures.add("requests paid again", counted.again, most=sent + unwritten)
         figures.add("workers killed", killed, least=1, most=1)
         self._lines("killed")
 
@@ -189,7 +191,7 @@ class Question:
         for path in (self._folder / name).glob("*.jsonl"):
             lines.update(result.custom_id for result in read_results(path))
         once = lines == {f"item-{number}": 1 for number in range(self._items)}
-        self._figures.add("items with one answer", once, least=1, most=1)
+        self._figures.add("items with one answer", once, least=1, most=1, binding=True)
 
 
 def main() -> None:
@@ -225,11 +227,10 @@ def _reached(name: str, options: argparse.Namespace) -> bool:
     ):
         question = Question(name, Path(folder), items, options.limit, options.durability)
         figures = question.ask(engine, server, show=options.reduced)
-    try:
-        figures.finish()
-    except SystemExit:
-        return False
-    return True
+    reached = figures.show()
+    if figures.failed:
+        sys.exit("FAILED: " + "; ".join(figures.failed))
+    return reached
 
 
 if __name__ == "__main__":
