@@ -69,12 +69,12 @@ async def test_an_address_for_once_is_worth_nothing_afterwards() -> None:
             aiohttp.ClientSession(cookie_jar=cookies) as browser,
         ):
             for url in (void, once.replace("/?", "/api/hello?")):
-                async with other.get(url) as response:
+                async with other.get(url, allow_redirects=False) as response:
                     assert response.status == 401
             async with browser.get(once) as response:
                 assert response.status == 200
                 assert str(response.url) == f"{served.base}/"
-            async with other.get(once) as response:
+            async with other.get(once, allow_redirects=False) as response:
                 assert response.status == 401
             # A browser that opens its old tabs again.
             async with browser.get(once) as response:
