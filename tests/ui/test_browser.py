@@ -259,14 +259,15 @@ async def test_a_first_visit_begins_by_itself(browse: Browse) -> None:
 async def test_the_grid(browse: Browse, record_property: Callable[[str, object], None]) -> None:
     async with serving(tokens_per_second=50) as served:
         for number in range(48):
-            text = f"Stream {number}. " + f"Some words of number {number}. " * 45
+            # Long enough for a browser that is late to be seen while it runs.
+            text = f"Stream {number}. " + f"Some words of number {number}. " * 100
             served.sim.script(Reply(text, match=f"number {number + 1}.", times="forever"))
         page = await browse(served)
         await page.tab.click("#tab-grid")
         await page.tab.click("#grid-start")
         await page.until("ui.grid.cards.size === 48")
-        paints: list[int] = []
         await page.until("document.querySelector('#g-rate').textContent.length > 1")
+        paints: list[int] = []
         while await page.js("ui.grid.running"):
             await asyncio.sleep(0.5)
             paints.append(await page.js("ui.paintsPerSecond()"))
