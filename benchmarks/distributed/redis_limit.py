@@ -93,7 +93,8 @@ class Watch:
         """
         begun = time.monotonic()
         time.sleep(seconds)
-        counts = [count for at, count in self._samples if at >= begun]
+        while not (counts := [count for at, count in self._samples if at >= begun]):
+            time.sleep(_SAMPLE_EVERY)
         with self._lock:
             peak = self._simulator.counted(over=True).peak_in_flight
         return sum(counts) / len(counts) / LIMIT, peak
