@@ -106,7 +106,8 @@ async def test_where_there_is_less_than_one_for_each_they_take_turns(server: Red
                     permits[worker] = await limiter.renew(worker, 4, Stats(permits=had))
                     if permits[worker]:
                         served.add(worker)
-                    assert sum(permits.values()) <= 2
+                    # Those of whom was not heard for so long on a busy machine are no more.
+                    assert sum((await limiter.granted()).values()) <= 2
                 await asyncio.sleep(0.01)
 
 
